@@ -5,6 +5,7 @@
 //! over either. A transport does **not** follow redirects and does **not** retry: those are decisions of the
 //! protocol, made by its caller.
 
+mod fault;
 mod message;
 
 use std::future::Future;
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+pub use fault::{Class, Fault, Retry};
 pub use message::{Body, BodySource, Request, Response};
 
 /// A boxed future that may be sent between threads.
@@ -94,10 +96,34 @@ pub enum TransportError {
     },
 }
 
-impl TransportError {
-    /// Whether the same request may succeed a moment later.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. })
+impl Fault for TransportError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Refused { .. } => Class::Refused,
+            Self::Invalid { .. } => Class::Invalid,
+            Self::Connect { .. } | Self::Tls { .. } | Self::Broken { .. } => Class::Unavailable,
+            Self::Timeout { .. } => Class::Timeout,
+            Self::TooLarge { .. } => Class::Limit,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } => Retry::Backoff,
+            Self::Refused { .. } | Self::Invalid { .. } | Self::Tls { .. } | Self::TooLarge { .. } => Retry::Never,
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::Refused { .. } => "egress_refused",
+            Self::Invalid { .. } => "request_invalid",
+            Self::Connect { .. } => "registry_unreachable",
+            Self::Tls { .. } => "tls_untrusted",
+            Self::Timeout { .. } => "registry_timeout",
+            Self::Broken { .. } => "connection_broken",
+            Self::TooLarge { .. } => "body_too_large",
+        }
     }
 }
 

@@ -1,0 +1,90 @@
+//! What is kept of a layer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use regent_oci::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::path::LayerPath;
+
+/// Version of what a capture holds. A change of matchers or of the format raises it, and cached captures of another
+/// version are not used.
+pub const CAPTURE_VERSION: u32 = 1;
+
+/// A layer, reduced to what analyzers and the overlay need.
+///
+/// It depends on the layer's bytes and [`CAPTURE_VERSION`] alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// [`CAPTURE_VERSION`] at the time of writing.
+    pub version: u32,
+    /// Kept entries in the order of the tar. A path that occurs twice has its later content at its earlier place.
+    pub entries: Vec<Entry>,
+    /// Hashes of the paths of all regular files and special files that are not among `entries`, sorted: each hides
+    /// whatever a lower layer has at or below its path.
+    pub hidden_by_files: Vec<u64>,
+    /// Hashes of the paths of all directories, sorted: each hides a lower layer's non-directory of that path.
+    pub hidden_by_directories: Vec<u64>,
+}
+
+/// One kept tar entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its path. For a whiteout the path that it removes; for an opaque marker the directory that it empties.
+    pub path: LayerPath,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What a kept entry is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EntryKind {
+    /// A regular file that a matcher asked for.
+    File(Kept),
+    /// A symbolic link with its target as written. All of a layer's are kept: any may lead to a wanted file.
+    Symlink(String),
+    /// A hard link to another path, kept where a matcher asked for the link's own path.
+    HardLink(LayerPath),
+    /// `.wh.name` (image-spec 1.1, layer.md, "Whiteouts"): hides `path` in lower layers.
+    Whiteout,
+    /// `.wh..wh..opq` ("Opaque Whiteout"): hides everything below `path` in lower layers.
+    Opaque,
+}
+
+/// What is kept of a regular file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Size in bytes; of a sparse file its expanded size.
+    pub size_bytes: u64,
+    /// The content, where a matcher asked for it and it is within [`Limits::kept_file_bytes`](crate::Limits).
+    pub content: Option<Bytes>,
+    /// SHA-256 of the content, where a matcher asked for it.
+    pub sha256: Option<Digest>,
+}
+
+/// A capture whose layer was read to its end and verified. The only thing that the overlay takes, and only this crate
+/// makes one from bytes.
+#[derive(Debug, Clone)]
+pub struct CapturedLayer {
+    pub(crate) digest: Digest,
+    pub(crate) capture: Arc<Capture>,
+}
+
+impl CapturedLayer {
+    /// A capture that was made from a verified layer before, e.g. by another process of the same version, and kept
+    /// since. `None` if it is of another version.
+    pub fn from_cache(digest: Digest, capture: Capture) -> Option<Self> {
+        (capture.version == CAPTURE_VERSION).then(|| Self { digest, capture: Arc::new(capture) })
+    }
+
+    /// The blob's digest.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The capture.
+    pub fn capture(&self) -> &Capture {
+        &self.capture
+    }
+}

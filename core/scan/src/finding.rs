@@ -1,0 +1,144 @@
+//! What a scan finds: the only output of this crate, and the only input of `core/report` about an image's contents.
+//!
+//! Lists are in a defined order (database order, or merge order: newest layer first, inside a layer the order of
+//! the tar), so that two scans of the same image give the same findings.
+
+use crate::path::LayerPath;
+
+/// Everything found in an image.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Findings {
+    /// The operating system release; `None` where no release file is there or none parses (the latter is a gap).
+    pub os: Option<OsRelease>,
+    /// The distribution's packages, of the one database that is reported.
+    pub packages: Packages,
+    /// Whether a chisel manifest is in the merged view: names the OS where no release file does.
+    pub has_chisel_manifest: bool,
+    /// Java runtimes recognised by their release files.
+    pub runtimes: Vec<Runtime>,
+    /// SHA-256 of the key binaries (lower-case hex), each once, in merge order.
+    pub key_binaries: Vec<String>,
+    /// What could not be read, said instead of passed over.
+    pub gaps: Vec<Gap>,
+}
+
+/// The operating system release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OsRelease {
+    /// E.g. `debian`.
+    pub name: String,
+    /// E.g. `12`.
+    pub version: String,
+    /// `PRETTY_NAME`, empty where there is none.
+    pub pretty_name: String,
+}
+
+/// The format of a package database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum PackageFormat {
+    /// Alpine's.
+    Apk,
+    /// Debian's; also distroless images and chisel slices.
+    Deb,
+    /// RPM's.
+    Rpm,
+    /// No package database with at least one package.
+    #[default]
+    Linux,
+}
+
+impl PackageFormat {
+    /// The name as it stands in results: `apk`, `deb`, `rpm`, `linux`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apk => "apk",
+            Self::Deb => "deb",
+            Self::Rpm => "rpm",
+            Self::Linux => "linux",
+        }
+    }
+}
+
+/// The packages of one database.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Packages {
+    /// Which format they came from.
+    pub format: PackageFormat,
+    /// In database order, which decides where cycles are cut in the graph.
+    pub list: Vec<Package>,
+    /// Content sets of Red Hat's `content_manifests`, without duplicates, in merge order. They apply to all packages.
+    pub content_sets: Vec<String>,
+}
+
+/// One installed package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// The binary package's name.
+    pub name: String,
+    /// Its version; for rpm `[epoch:]version-release`. `None` for a record without one.
+    pub version: Option<String>,
+    /// The source package, where the database names one (apk origin, deb `Source`). Not for rpm.
+    pub source: Option<Source>,
+    /// Names that it provides besides its own.
+    pub provides: Vec<String>,
+    /// Names that it depends on, in order. They may resolve to nothing.
+    pub depends: Vec<String>,
+    /// Installed only because another package needed it (deb `extended_states`).
+    pub auto_installed: bool,
+    /// What only its format has.
+    pub detail: PackageDetail,
+}
+
+/// A source package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Its version, where it is told and differs from the binary package's.
+    pub version: Option<String>,
+}
+
+/// What only one format has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PackageDetail {
+    /// Alpine.
+    Apk,
+    /// dpkg status or status.d.
+    Deb,
+    /// Chisel manifest: reported as deb, without a package URL.
+    Chisel,
+    /// RPM.
+    Rpm {
+        /// The epoch tag, where it exists (also 0).
+        epoch: Option<i32>,
+        /// The modularity label as found, e.g. `nodejs:18:…`.
+        modularity: Option<String>,
+        /// File name of the source package, e.g. `bash-5.1.8-9.el9.src.rpm`.
+        source_rpm: Option<String>,
+    },
+}
+
+/// A language runtime that belongs to the base image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runtime {
+    /// `java`.
+    pub kind: &'static str,
+    /// E.g. `17.0.10`.
+    pub version: String,
+    /// The file that told it. Some files are known only to the newer release of the scanner being replaced, and
+    /// `core/report` leaves those out of results that match the older one.
+    pub path: LayerPath,
+}
+
+/// Something that was there and could not be read: a finding in its own right, since silence would look like a clean
+/// image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The file.
+    pub path: LayerPath,
+    /// A stable code, e.g. `rpm_database_unreadable`, `os_release_unreadable`.
+    pub code: &'static str,
+    /// One sentence for the reader of the result.
+    pub reason: String,
+}

@@ -16,6 +16,7 @@
 //! Specifications: [image-spec](https://github.com/opencontainers/image-spec) 1.1 and the name grammar of
 //! [distribution-spec](https://github.com/opencontainers/distribution-spec) 1.1.
 
+pub mod annotation;
 mod config;
 mod descriptor;
 mod digest;

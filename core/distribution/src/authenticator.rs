@@ -1,0 +1,236 @@
+//! Answers a registry's challenges with credentials.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use regent_transport::{BoxFuture, Class, Fault as _, Transport};
+
+use crate::authorize::{Ask, Authorized, Authorizer, Credentials, Proof, Refusal, basic, bearer};
+use crate::cache::{Stale, TokenCache};
+use crate::challenge::Challenge;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Subject};
+use crate::realm::RealmPolicy;
+use crate::retry::RetryPolicy;
+use crate::scope::Scope;
+use crate::token::{Exchange, TokenFlow, TokenService};
+
+/// An [`Authorizer`] for one credential at one registry.
+///
+/// The first request goes out bare and is challenged; what the challenge said is remembered, so that later ones carry
+/// their token or password at once. Tokens are kept for each scope and renewed at 90 % of their life or when the
+/// registry refuses one.
+pub struct Authenticator {
+    transport: Arc<dyn Transport>,
+    host: String,
+    credentials: Credentials,
+    realms: RealmPolicy,
+    flow: TokenFlow,
+    retry: RetryPolicy,
+    tokens: TokenCache,
+    // A std lock: it is held for a copy, never over an await.
+    learned: Mutex<Option<Method>>,
+}
+
+/// What a registry wants.
+#[derive(Debug, Clone)]
+enum Method {
+    Basic,
+    Bearer(TokenService),
+}
+
+/// The parts of a Bearer challenge that name a token service.
+struct Offer {
+    service: TokenService,
+    scope: String,
+}
+
+impl Authenticator {
+    /// For the registry at `endpoint`. The credentials go to it, and to token services at its own host and port.
+    pub fn new(transport: Arc<dyn Transport>, endpoint: &Endpoint, credentials: Credentials) -> Self {
+        Self {
+            transport,
+            host: endpoint.host(),
+            credentials,
+            realms: RealmPolicy::own_host(endpoint.url().clone()),
+            flow: TokenFlow::default(),
+            retry: RetryPolicy::default(),
+            tokens: TokenCache::default(),
+            learned: Mutex::new(None),
+        }
+    }
+
+    /// Lets a token service at this host see the credentials too: `auth.docker.io`, `gitlab.example.com:8443`.
+    #[must_use]
+    pub fn with_realm_host(mut self, host: &str) -> Self {
+        self.realms.allow(host);
+        self
+    }
+
+    /// Asks the token service in this way.
+    #[must_use]
+    pub fn with_flow(mut self, flow: TokenFlow) -> Self {
+        self.flow = flow;
+        self
+    }
+
+    /// Tries token requests again by this policy.
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// The URL of the token service, once the registry has named it. GitLab's API is at its origin.
+    pub fn token_service(&self) -> Option<url::Url> {
+        match self.learned() {
+            Some(Method::Bearer(service)) => Some(service.realm),
+            Some(Method::Basic) | None => None,
+        }
+    }
+
+    async fn answer(&self, scope: &Scope, ask: Ask<'_>) -> Result<Authorized, Error> {
+        if let Credentials::Bearer(token) = &self.credentials {
+            return match ask {
+                Ask::Refused(_) => Err(self.rejected()),
+                Ask::Cached | Ask::Anew => Ok(authorization(bearer(&self.host, token)?)),
+            };
+        }
+        match ask {
+            Ask::Cached => self.known(scope, Stale::Nothing).await,
+            Ask::Anew => self.known(scope, Stale::Any).await,
+            Ask::Refused(refusal) => self.challenged(scope, refusal).await,
+        }
+    }
+
+    /// An authorization from what earlier challenges said.
+    async fn known(&self, scope: &Scope, stale: Stale<'_>) -> Result<Authorized, Error> {
+        match self.learned() {
+            None => Ok(Authorized::nothing()),
+            Some(Method::Basic) => self.basic(),
+            Some(Method::Bearer(service)) => self.token(&service, scope, "", stale).await,
+        }
+    }
+
+    /// An authorization that answers a challenge. Bearer goes before Basic, as servers that offer both mean it.
+    async fn challenged(&self, scope: &Scope, refusal: &Refusal) -> Result<Authorized, Error> {
+        let sent = Stale::This(refusal.sent.get(AUTHORIZATION));
+        let offers_basic = refusal.challenges.iter().any(|c| matches!(c, Challenge::Basic { .. }));
+        let bearer = refusal.challenges.iter().find_map(|c| self.offer(c));
+        match bearer {
+            Some(Ok(offer)) => match self.token(&offer.service, scope, &offer.scope, sent).await {
+                Ok(authorized) => {
+                    self.learn(Method::Bearer(offer.service));
+                    Ok(authorized)
+                }
+                Err(error) if offers_basic && !is_about_credentials(&error) => {
+                    self.basic_after(refusal, error)
+                }
+                Err(error) => Err(error),
+            },
+            Some(Err(error)) if offers_basic => self.basic_after(refusal, error),
+            Some(Err(error)) => Err(error),
+            None if offers_basic => self.basic_after(refusal, self.rejected()),
+            // No challenge: the body said that the token has expired, or the server forgot the header.
+            None => match self.learned() {
+                Some(Method::Bearer(service)) => self.token(&service, scope, "", sent).await,
+                Some(Method::Basic) | None => self.basic_after(refusal, self.rejected()),
+            },
+        }
+    }
+
+    fn offer(&self, challenge: &Challenge) -> Option<Result<Offer, Error>> {
+        let Challenge::Bearer { realm, service, scope, .. } = challenge else { return None };
+        Some(self.realms.parse(realm).map(|realm| Offer {
+            service: TokenService { realm, service: service.clone() },
+            scope: scope.clone().unwrap_or_default(),
+        }))
+    }
+
+    /// Basic, unless that is what was refused; then `error`.
+    fn basic_after(&self, refusal: &Refusal, error: Error) -> Result<Authorized, Error> {
+        let authorized = self.basic()?;
+        if refusal.sent.get(AUTHORIZATION) == authorized.headers.get(AUTHORIZATION) {
+            return Err(error);
+        }
+        self.learn(Method::Basic);
+        Ok(authorized)
+    }
+
+    fn basic(&self) -> Result<Authorized, Error> {
+        match &self.credentials {
+            Credentials::Basic { username, password } => {
+                Ok(authorization(basic(&self.host, username, password)?))
+            }
+            Credentials::Anonymous => {
+                Err(Error::CredentialsMissing { host: self.host.clone(), subject: Subject::Registry })
+            }
+            // These are for token services and mean nothing as a password.
+            Credentials::Bearer(_) | Credentials::IdentityToken(_) => Err(self.rejected()),
+        }
+    }
+
+    async fn token(
+        &self,
+        service: &TokenService,
+        scope: &Scope,
+        challenged: &str,
+        stale: Stale<'_>,
+    ) -> Result<Authorized, Error> {
+        let exchange = Exchange {
+            transport: &*self.transport,
+            realms: &self.realms,
+            credentials: &self.credentials,
+            flow: self.flow,
+            retry: self.retry,
+        };
+        let now = self.transport.now();
+        let request = |wanted: Scope| async move { exchange.token(service, &wanted).await };
+        let token = self.tokens.token(service, scope, challenged, stale, now, request).await?;
+        let mut authorized = authorization(bearer(&self.host, &token.secret)?);
+        authorized.expires = Some(token.expires);
+        authorized.proof = Proof::TokenIssued;
+        Ok(authorized)
+    }
+
+    fn rejected(&self) -> Error {
+        Error::CredentialsRejected { host: self.host.clone(), registry_code: None }
+    }
+
+    fn learned(&self) -> Option<Method> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn learn(&self, method: Method) {
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = Some(method);
+    }
+}
+
+impl Authorizer for Authenticator {
+    fn authorize<'a>(&'a self, scope: &'a Scope, ask: Ask<'a>) -> BoxFuture<'a, Result<Authorized, Error>> {
+        Box::pin(self.answer(scope, ask))
+    }
+}
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authenticator").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// Failures that the same credentials would meet again at the registry itself, and those that may pass: Basic would
+/// only count as another failed login, or be learned by accident.
+fn is_about_credentials(error: &Error) -> bool {
+    let class = error.class();
+    matches!(
+        class,
+        Class::Authentication | Class::Denied | Class::Throttled | Class::Unavailable | Class::Timeout
+    )
+}
+
+fn authorization(value: http::HeaderValue) -> Authorized {
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, value);
+    Authorized::unproven(headers)
+}

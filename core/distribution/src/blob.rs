@@ -1,0 +1,288 @@
+//! Blobs as streams that survive a broken connection (distribution-spec 1.1, "Pulling blobs"; RFC 9110 §14, ranges).
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use regent_oci::{Descriptor, Digester, RepositoryName};
+use regent_transport::{Body, Fault as _, Request, Retry, TransportError};
+
+use crate::answer::Failure;
+use crate::error::{Error, Subject};
+use crate::scope::Scope;
+use crate::session::Session;
+
+/// The most times that one blob is resumed, also if each of them brings something.
+const MAX_RESUMES: u32 = 100;
+
+/// Who verifies the digest of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// The stream: its end comes only if the digest is right.
+    AtEnd,
+    /// Who reads it, with a [`BlobVerifier`], say on a thread that does nothing but hash. The stream checks the
+    /// size alone, and **its end does not mean that the content is right**.
+    ByConsumer,
+}
+
+/// Checks bytes against their descriptor as they come.
+#[derive(Debug, Clone)]
+pub struct BlobVerifier {
+    digester: Digester,
+    got_bytes: u64,
+    descriptor: Descriptor,
+    repository: RepositoryName,
+}
+
+impl BlobVerifier {
+    /// For a blob of this repository.
+    pub fn new(repository: RepositoryName, descriptor: Descriptor) -> Self {
+        Self { digester: descriptor.digest.algorithm().digester(), got_bytes: 0, descriptor, repository }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.digester.update(bytes);
+        self.got_bytes = self.got_bytes.saturating_add(bytes.len() as u64);
+    }
+
+    /// Whether the bytes so far are the blob.
+    ///
+    /// # Errors
+    /// [`Error::BlobTruncated`], [`Error::SizeMismatch`], [`Error::DigestMismatch`].
+    pub fn finish(self) -> Result<(), Error> {
+        let Self { digester, got_bytes, descriptor, repository } = self;
+        let subject = Subject::Blob(repository, descriptor.digest.clone());
+        let expected_bytes = descriptor.size_bytes;
+        if got_bytes < expected_bytes {
+            return Err(Error::BlobTruncated { subject, got_bytes, expected_bytes });
+        }
+        if got_bytes > expected_bytes {
+            return Err(Error::SizeMismatch { subject, expected_bytes });
+        }
+        let (expected, actual) = (descriptor.digest, digester.finish());
+        if expected == actual { Ok(()) } else { Err(Error::DigestMismatch { subject, expected, actual }) }
+    }
+}
+
+/// A blob, read piece by piece. Dropping it ends the request.
+///
+/// Redirects are followed by the session's policy. When the connection breaks, the rest is asked for with `Range`, from
+/// the blob's own URL, since the signed one that it may have led to expires; so the reader sees one stream.
+#[derive(Debug)]
+pub struct BlobStream {
+    session: Session,
+    scope: Scope,
+    subject: Subject,
+    repository: RepositoryName,
+    descriptor: Descriptor,
+    verifier: Option<BlobVerifier>,
+    state: State,
+    /// How many bytes the reader has been given.
+    position: u64,
+    resumes: u32,
+    /// Breaks since the last byte.
+    breaks: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No request runs.
+    Closed,
+    /// The body of a running one, of which so many bytes are still to be dropped: the server does not know ranges and
+    /// began at the beginning.
+    Open { body: Body, skip: u64 },
+    /// All was given and, if that is on us, verified.
+    Ended,
+    /// It failed for good.
+    Failed(Error),
+}
+
+impl BlobStream {
+    pub(crate) fn new(
+        session: Session,
+        repository: RepositoryName,
+        descriptor: Descriptor,
+        verify: Verify,
+    ) -> Self {
+        let verifier = match verify {
+            Verify::AtEnd => Some(BlobVerifier::new(repository.clone(), descriptor.clone())),
+            Verify::ByConsumer => None,
+        };
+        Self {
+            session,
+            scope: Scope::pull(&repository),
+            subject: Subject::Blob(repository.clone(), descriptor.digest.clone()),
+            repository,
+            descriptor,
+            verifier,
+            state: State::Closed,
+            position: 0,
+            resumes: 0,
+            breaks: 0,
+        }
+    }
+
+    /// What is read.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// How many bytes have been given out.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// A verifier for this blob, to go with [`Verify::ByConsumer`].
+    pub fn verifier(&self) -> BlobVerifier {
+        BlobVerifier::new(self.repository.clone(), self.descriptor.clone())
+    }
+
+    /// The next piece, never empty; `None` at the end.
+    ///
+    /// A future that is dropped loses no bytes; the next call goes on. After an error every call returns it.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`] in place of the end, with [`Verify::AtEnd`]; [`Error::SizeMismatch`] as soon as there
+    /// are more bytes than the descriptor says; [`Error::BlobTruncated`] or the transport's error when resuming
+    /// has not helped; [`Error::NotFound`]; else as [`Session::send`].
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        match self.advance().await {
+            Ok(chunk) => Ok(chunk),
+            Err(error) => {
+                self.state = State::Failed(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let (body, skip) = match &mut self.state {
+                State::Ended => return Ok(None),
+                State::Failed(error) => return Err(error.clone()),
+                State::Closed => {
+                    self.open().await?;
+                    continue;
+                }
+                State::Open { body, skip } => (body, skip),
+            };
+            match body.chunk().await {
+                Ok(Some(mut chunk)) => {
+                    let dropped = usize::try_from(*skip).unwrap_or(usize::MAX).min(chunk.len());
+                    *skip -= dropped as u64;
+                    let _ = chunk.split_to(dropped);
+                    if !chunk.is_empty() {
+                        return self.take(chunk).map(Some);
+                    }
+                }
+                Ok(None) if self.position == self.descriptor.size_bytes => return self.end(),
+                Ok(None) => self.broken(None).await?,
+                Err(TransportError::TooLarge { .. }) => return Err(self.size_mismatch()),
+                Err(error) => self.broken(Some(error)).await?,
+            }
+        }
+    }
+
+    fn take(&mut self, chunk: Bytes) -> Result<Bytes, Error> {
+        let position = self.position.saturating_add(chunk.len() as u64);
+        if position > self.descriptor.size_bytes {
+            return Err(self.size_mismatch());
+        }
+        if let Some(verifier) = &mut self.verifier {
+            verifier.update(&chunk);
+        }
+        self.position = position;
+        self.breaks = 0;
+        Ok(chunk)
+    }
+
+    fn end(&mut self) -> Result<Option<Bytes>, Error> {
+        self.state = State::Ended;
+        match self.verifier.take() {
+            Some(verifier) => verifier.finish().map(|()| None),
+            None => Ok(None),
+        }
+    }
+
+    /// Sends the request for what is still missing.
+    async fn open(&mut self) -> Result<(), Error> {
+        let mut ranged = self.position > 0;
+        loop {
+            let response = self.session.send(self.request(ranged), &self.scope, &self.subject).await?;
+            let skip = match response.status {
+                StatusCode::PARTIAL_CONTENT if ranged => {
+                    if range_start(&response.headers) != Some(self.position) {
+                        return Err(self.invalid("it is another range than the one asked for"));
+                    }
+                    0
+                }
+                StatusCode::OK => {
+                    let length = number(&response.headers);
+                    if length.is_some_and(|n| n > self.descriptor.size_bytes) {
+                        return Err(self.size_mismatch());
+                    }
+                    self.position
+                }
+                // The server can't continue; from the beginning it may.
+                StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
+                    ranged = false;
+                    continue;
+                }
+                status => return Err(Failure::read(response.body).await.into_error(status, &self.subject)),
+            };
+            self.state = State::Open { body: response.body, skip };
+            return Ok(());
+        }
+    }
+
+    fn request(&self, ranged: bool) -> Request {
+        let url = self.session.endpoint().blob(&self.repository, &self.descriptor.digest);
+        // A proxy that compresses on the way would change the bytes that the digest is over.
+        let mut request = Request::get(url).header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if ranged && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.position)) {
+            request = request.header(RANGE, range);
+        }
+        request.max_body_bytes = self.descriptor.size_bytes;
+        request
+    }
+
+    /// The body ended early, with an error or as if it were whole. Waits, if another request makes sense.
+    async fn broken(&mut self, cause: Option<TransportError>) -> Result<(), Error> {
+        self.state = State::Closed;
+        self.resumes += 1;
+        self.breaks += 1;
+        let (got_bytes, expected_bytes) = (self.position, self.descriptor.size_bytes);
+        let retry = cause.as_ref().map_or(Retry::Backoff, TransportError::retry);
+        let transport = self.session.transport();
+        let delay = self.session.retry_policy().delay(self.breaks, retry, transport.jitter());
+        match delay.filter(|_| self.resumes <= MAX_RESUMES) {
+            Some(delay) => {
+                transport.sleep(delay).await;
+                Ok(())
+            }
+            None => Err(match cause {
+                Some(error) if error.retry() == Retry::Never => error.into(),
+                _ => Error::BlobTruncated { subject: self.subject.clone(), got_bytes, expected_bytes },
+            }),
+        }
+    }
+
+    fn size_mismatch(&self) -> Error {
+        Error::SizeMismatch { subject: self.subject.clone(), expected_bytes: self.descriptor.size_bytes }
+    }
+
+    fn invalid(&self, reason: &str) -> Error {
+        Error::AnswerInvalid { subject: self.subject.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// The first byte of `Content-Range: bytes 100-199/200` (RFC 9110 §14.4).
+fn range_start(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    let range = text.trim().strip_prefix("bytes")?.trim_start();
+    range.split_once('-')?.0.trim().parse().ok()
+}
+
+fn number(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}

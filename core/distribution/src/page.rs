@@ -1,0 +1,273 @@
+//! Listings, page by page (distribution-spec 1.1, "Listing Tags", end-8; CNCF Distribution, "Catalog").
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::hash::Hash;
+use std::str::FromStr;
+
+use http::StatusCode;
+use regent_oci::{Digest, RepositoryName, Tag};
+use regent_transport::Request;
+use serde_json::Value;
+use url::Url;
+
+use crate::answer::{Failure, read_bounded};
+use crate::error::{Error, Subject};
+use crate::link::{is_cursor, next_cursor};
+use crate::scope::Scope;
+use crate::session::Session;
+
+/// Which page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PageQuery {
+    /// How many items are wanted; `None` leaves it to the registry. Some truncate without notice when asked (Nexus),
+    /// some refuse a number that is too large; a page may have fewer or more in any case.
+    pub n: Option<u32>,
+    /// [`Page::next`] of the page before; `None` for the first. It carries all state there is, so that pages can be
+    /// asked for by different processes.
+    pub after: Option<String>,
+}
+
+impl PageQuery {
+    /// The first page, of about this size.
+    pub fn first(n: u32) -> Self {
+        Self { n: Some(n), after: None }
+    }
+}
+
+/// A page of a listing, in the registry's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on it, each once. May be empty although more pages follow.
+    pub items: Vec<T>,
+    /// Where the next page begins, opaque; `None` at the end, and that alone is the end.
+    pub next: Option<String>,
+    /// How many elements were left out since they are no names of the specification's grammar.
+    pub skipped: usize,
+}
+
+impl Session {
+    /// One page of the repositories (`GET /v2/_catalog`). `scope` is [`Scope::catalog`] with most registries and
+    /// [`Scope::none`] with Quay.
+    ///
+    /// # Errors
+    /// [`Error::CatalogUnsupported`] where there is no such listing; [`Error::PermissionMissing`];
+    /// [`Error::CursorInvalid`]; [`Error::PagingLoop`]; else as [`Session::send`].
+    pub async fn catalog(&self, query: &PageQuery, scope: &Scope) -> Result<Page<RepositoryName>, Error> {
+        let url = self.endpoint().catalog();
+        let page = fetch_page(self, url, query, scope, &Subject::Catalog, "repositories").await;
+        page.map_err(|error| match error {
+            Error::UnexpectedStatus { status, .. } if is_no_listing(status) => {
+                Error::CatalogUnsupported { host: self.endpoint().host(), status }
+            }
+            Error::NotFound { .. } => {
+                Error::CatalogUnsupported { host: self.endpoint().host(), status: StatusCode::NOT_FOUND }
+            }
+            other => other,
+        })
+    }
+
+    /// One page of a repository's tags (`GET /v2/<name>/tags/list`).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: unknown, hidden, or with some registries emptied; else as [`Session::catalog`].
+    pub async fn tags(&self, repository: &RepositoryName, query: &PageQuery) -> Result<Page<Tag>, Error> {
+        let url = self.endpoint().tags(repository);
+        let subject = Subject::Tags(repository.clone());
+        fetch_page(self, url, query, &Scope::pull(repository), &subject, "tags").await
+    }
+}
+
+fn is_no_listing(status: StatusCode) -> bool {
+    matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
+}
+
+async fn fetch_page<T: FromStr + Eq + Hash + Clone>(
+    session: &Session,
+    mut url: Url,
+    query: &PageQuery,
+    scope: &Scope,
+    subject: &Subject,
+    key: &'static str,
+) -> Result<Page<T>, Error> {
+    match &query.after {
+        // Also from an API client, so it is looked at; it stays a query on our path, whatever it is.
+        Some(after) if is_cursor(after) => url.set_query(Some(after)),
+        Some(_) => return Err(Error::CursorInvalid),
+        None => {
+            if let Some(n) = query.n {
+                url.query_pairs_mut().append_pair("n", &n.to_string());
+            }
+        }
+    }
+    let mut response = session.send(Request::get(url.clone()), scope, subject).await?;
+    if matches!(response.status, StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED) {
+        let status = response.status;
+        let failure = Failure::read(response.body).await;
+        // Distribution above 1000 is a 400, ECR a 405; then the registry chooses.
+        let too_many = failure.is("PAGINATION_NUMBER_INVALID") || status == StatusCode::METHOD_NOT_ALLOWED;
+        let Some(without) = without_n(&url).filter(|_| too_many) else {
+            return Err(failure.into_error(status, subject));
+        };
+        url = without;
+        response = session.send(Request::get(url.clone()), scope, subject).await?;
+    }
+    if response.status != StatusCode::OK {
+        return Err(Failure::read(response.body).await.into_error(response.status, subject));
+    }
+    let next = next_cursor(&response.headers, subject)?;
+    if next.is_some() && next.as_deref() == query.after.as_deref() {
+        return Err(Error::PagingLoop { listing: subject.to_string() });
+    }
+    let body = read_bounded(response.body, Request::DEFAULT_MAX_BODY_BYTES, subject).await?;
+    let (items, skipped) = parse_names(&body, key, subject)?;
+    Ok(Page { items, next, skipped })
+}
+
+/// The URL without its `n`; `None` if it has none.
+fn without_n(url: &Url) -> Option<Url> {
+    let query = url.query()?;
+    let is_n = |pair: &&str| pair.split('=').next() == Some("n");
+    if !query.split('&').any(|pair| is_n(&pair)) {
+        return None;
+    }
+    let rest: Vec<&str> = query.split('&').filter(|pair| !is_n(pair)).collect();
+    let mut url = url.clone();
+    url.set_query((!rest.is_empty()).then(|| rest.join("&")).as_deref());
+    Some(url)
+}
+
+/// The names in `key` of a listing, and how many were no names. Nexus lists `null`, Artifactory digests among tags;
+/// a missing or null list is an empty one.
+fn parse_names<T: FromStr + Eq + Hash + Clone>(
+    body: &[u8],
+    key: &'static str,
+    subject: &Subject,
+) -> Result<(Vec<T>, usize), Error> {
+    let fail = |reason: String| Error::AnswerInvalid { subject: subject.clone(), reason };
+    let listing: Value = serde_json::from_slice(body).map_err(|_| fail("it is not JSON".to_owned()))?;
+    let listing = listing.as_object().ok_or_else(|| fail("it is not an object".to_owned()))?;
+    if listing.contains_key("errors") {
+        return Err(fail("it is an error with the status of a success".to_owned()));
+    }
+    let elements: &[Value] = match listing.get(key) {
+        Some(Value::Array(elements)) => elements,
+        Some(Value::Null) | None => &[],
+        Some(_) => return Err(fail(format!("its {key} are no list"))),
+    };
+    let mut seen = HashSet::new();
+    let mut names = Vec::with_capacity(elements.len());
+    let mut skipped = 0;
+    for element in elements {
+        match element {
+            Value::Null => {}
+            Value::String(text) if text.is_empty() || text.parse::<Digest>().is_ok() => {}
+            Value::String(text) => match text.parse::<T>() {
+                Ok(name) => {
+                    if seen.insert(name.clone()) {
+                        names.push(name);
+                    }
+                }
+                Err(_) => skipped += 1,
+            },
+            _ => skipped += 1,
+        }
+    }
+    Ok((names, skipped))
+}
+
+/// How much of a listing is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimits {
+    /// The most pages.
+    pub pages: usize,
+    /// The most items.
+    pub items: usize,
+}
+
+impl Default for PageLimits {
+    fn default() -> Self {
+        Self { pages: 10_000, items: 1_000_000 }
+    }
+}
+
+/// Walks a listing to its end with guards against one that has none. Works for any listing with opaque cursors: this
+/// crate's, and those of drivers.
+pub struct Pages<K, F> {
+    listing: String,
+    limits: PageLimits,
+    key: K,
+    fetch: F,
+}
+
+impl<K, F> Pages<K, F> {
+    /// A walk over `listing` (its name, for messages). `key` tells items apart; `fetch` gets a page by its cursor,
+    /// `None` for the first.
+    pub fn new(listing: impl Into<String>, limits: PageLimits, key: K, fetch: F) -> Self {
+        Self { listing: listing.into(), limits, key, fetch }
+    }
+
+    /// Calls `each` with the items of every page that no page before had.
+    ///
+    /// # Errors
+    /// [`Error::PagingLoop`] if a cursor comes a second time, or if a page that is not the last has items and
+    /// none is new; [`Error::PagingLimit`]; else those of `fetch`.
+    pub async fn for_each<T, Id, E, Fut>(mut self, mut each: impl FnMut(Vec<T>)) -> Result<(), E>
+    where
+        K: Fn(&T) -> Id,
+        Id: Eq + Hash,
+        F: FnMut(Option<String>) -> Fut,
+        Fut: Future<Output = Result<(Vec<T>, Option<String>), E>>,
+        E: From<Error>,
+    {
+        let mut seen_items = HashSet::new();
+        let mut seen_cursors = HashSet::new();
+        let mut cursor = None;
+        for _ in 0..self.limits.pages {
+            let (items, next) = (self.fetch)(cursor).await?;
+            let was_empty = items.is_empty();
+            let new: Vec<T> = items.into_iter().filter(|item| seen_items.insert((self.key)(item))).collect();
+            if seen_items.len() > self.limits.items {
+                return Err(self.limit(self.limits.items, "items").into());
+            }
+            let brought_nothing = new.is_empty() && !was_empty;
+            each(new);
+            let Some(next) = next else { return Ok(()) };
+            if brought_nothing || !seen_cursors.insert(next.clone()) {
+                return Err(Error::PagingLoop { listing: self.listing }.into());
+            }
+            cursor = Some(next);
+        }
+        Err(self.limit(self.limits.pages, "pages").into())
+    }
+
+    /// All items.
+    ///
+    /// # Errors
+    /// As [`Pages::for_each`].
+    pub async fn collect<T, Id, E, Fut>(self) -> Result<Vec<T>, E>
+    where
+        K: Fn(&T) -> Id,
+        Id: Eq + Hash,
+        F: FnMut(Option<String>) -> Fut,
+        Fut: Future<Output = Result<(Vec<T>, Option<String>), E>>,
+        E: From<Error>,
+    {
+        let mut all = Vec::new();
+        self.for_each(|items| all.extend(items)).await?;
+        Ok(all)
+    }
+
+    fn limit(&self, limit: usize, unit: &'static str) -> Error {
+        Error::PagingLimit { listing: self.listing.clone(), limit, unit }
+    }
+}
+
+impl<K, F> std::fmt::Debug for Pages<K, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pages")
+            .field("listing", &self.listing)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,318 @@
+//! Sends requests to one registry: authorization, redirects, trying again.
+
+use std::sync::Arc;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, Method, StatusCode};
+use regent_oci::RepositoryName;
+use regent_transport::{Body, Request, Response, Transport, collect};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::answer::{Failure, success, transient};
+use crate::authenticator::Authenticator;
+use crate::authorize::{Ask, Authorized, Authorizer, Credentials, Proof, Refusal};
+use crate::challenge::Challenge;
+use crate::client::Client;
+use crate::endpoint::{Endpoint, host_and_port};
+use crate::error::{Error, Subject};
+use crate::redirect::{RedirectPolicy, is_redirect, origin_text, same_origin};
+use crate::retry::RetryPolicy;
+use crate::scope::Scope;
+
+/// A registry and the right to read from it. Cheap to clone; clones share their authorization.
+#[derive(Clone)]
+pub struct Session {
+    transport: Arc<dyn Transport>,
+    endpoint: Endpoint,
+    authorizer: Arc<dyn Authorizer>,
+    retry: RetryPolicy,
+    redirects: RedirectPolicy,
+}
+
+/// Whether [`Session::authorization`] may answer from a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// It may.
+    Cached,
+    /// The registry refused what it gave before.
+    Renewed,
+}
+
+impl Session {
+    /// A session at this endpoint. No request is made.
+    pub fn new(transport: Arc<dyn Transport>, endpoint: Endpoint, authorizer: Arc<dyn Authorizer>) -> Self {
+        Self {
+            transport,
+            endpoint,
+            authorizer,
+            retry: RetryPolicy::default(),
+            redirects: RedirectPolicy::default(),
+        }
+    }
+
+    /// A session that answers challenges with these credentials, at token services of the registry's own host. For
+    /// others see [`Authenticator::with_realm_host`].
+    pub fn with_credentials(
+        transport: Arc<dyn Transport>,
+        endpoint: Endpoint,
+        credentials: Credentials,
+    ) -> Self {
+        let authenticator = Authenticator::new(Arc::clone(&transport), &endpoint, credentials);
+        Self::new(transport, endpoint, Arc::new(authenticator))
+    }
+
+    /// Tries again by this policy.
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Follows redirects by this policy.
+    #[must_use]
+    pub fn with_redirects(mut self, redirects: RedirectPolicy) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// Where it sends to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What it sends over.
+    pub fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
+    pub(crate) fn retry_policy(&self) -> RetryPolicy {
+        self.retry
+    }
+
+    /// Reads from one repository.
+    pub fn client(&self, repository: RepositoryName) -> Client {
+        Client::new(self.clone(), repository)
+    }
+
+    /// `GET /v2/`: whether there is a registry, and whether it takes the credentials if it asks for any. A registry
+    /// that serves some repositories to everyone may not ask here.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: no registry, or a wrong path. Else as [`Session::send`].
+    pub async fn ping(&self) -> Result<(), Error> {
+        let request = Request::get(self.endpoint.ping());
+        let response = self.send(request, &Scope::none(), &Subject::Registry).await?;
+        success(response, Request::DEFAULT_MAX_BODY_BYTES, &Subject::Registry).await.map(drop)
+    }
+
+    /// Sends a request for `url` and parses the JSON of a 200, whatever its `Content-Type` says: ECR sends tags as
+    /// `text/plain`. The headers are there for paging: see [`next_cursor`](crate::next_cursor).
+    ///
+    /// # Errors
+    /// As [`Session::send`], and for any other status than 200.
+    pub async fn fetch_json<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        scope: &Scope,
+        subject: &Subject,
+    ) -> Result<(T, HeaderMap), Error> {
+        let response = self.send(Request::get(url), scope, subject).await?;
+        let headers = response.headers.clone();
+        let body = success(response, Request::DEFAULT_MAX_BODY_BYTES, subject).await?;
+        let value = serde_json::from_slice(&body).map_err(|e| Error::AnswerInvalid {
+            subject: subject.clone(),
+            reason: format!("it is not the JSON expected, at line {} column {}", e.line(), e.column()),
+        })?;
+        Ok((value, headers))
+    }
+
+    /// Sends a request with its authorization and returns the answer that stands in the end: GET and HEAD are
+    /// redirected and tried again, a challenge is answered once. The URL must be on the endpoint's origin.
+    ///
+    /// The answer may have any status but 401, 403, 408, 429 and 5xx. Dropping the future cancels the request.
+    ///
+    /// # Errors
+    /// Those of the statuses above: [`Error::CredentialsRejected`], [`Error::PermissionMissing`],
+    /// [`Error::NotFound`] (Harbor's way to say so is an empty challenge), [`Error::RateLimited`],
+    /// [`Error::Unavailable`]; of redirects and of the transport.
+    pub async fn send(&self, request: Request, scope: &Scope, subject: &Subject) -> Result<Response, Error> {
+        if !same_origin(&request.url, self.endpoint.url()) {
+            let reason = format!("{} is not where this session's requests go", origin_text(&request.url));
+            return Err(Error::Endpoint { reason });
+        }
+        let first = self.authorizer.authorize(scope, Ask::Cached).await?;
+        let response = self.dispatch(&request, &first.headers, subject).await?;
+        let (refusal, failure) = match sift(response, subject, first.headers).await? {
+            Sifted::Answer(response) => return Ok(response),
+            Sifted::Refused(refusal, failure) => (refusal, failure),
+        };
+        let second = match self.authorizer.authorize(scope, Ask::Refused(&refusal)).await {
+            Ok(second) => second,
+            // A registry that takes no password, and none given: name what was to be read.
+            Err(Error::CredentialsMissing { host, .. }) => {
+                return Err(Error::CredentialsMissing { host, subject: subject.clone() });
+            }
+            Err(Error::CredentialsRejected { host, .. }) if failure.is("DENIED") => {
+                let _ = host;
+                return Err(Error::PermissionMissing {
+                    subject: subject.clone(),
+                    registry_code: failure.code,
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        let proof = second.proof;
+        let response = self.dispatch(&request, &second.headers, subject).await?;
+        match sift(response, subject, second.headers).await? {
+            Sifted::Answer(response) => Ok(response),
+            Sifted::Refused(refusal, failure) => Err(self.final_refusal(&refusal, failure, proof, subject)),
+        }
+    }
+
+    /// Headers for reading from a repository, for whoever sends the requests: a driver's `authorize`.
+    ///
+    /// If nothing is known of the registry yet, `/v2/` is asked for its challenge, and if that needs none, the
+    /// repository's tags are: Artifactory, for one, serves the former to everyone.
+    ///
+    /// # Errors
+    /// As [`Session::send`].
+    pub async fn authorization(
+        &self,
+        repository: &RepositoryName,
+        freshness: Freshness,
+    ) -> Result<Authorized, Error> {
+        let scope = Scope::pull(repository);
+        let ask = match freshness {
+            Freshness::Cached => Ask::Cached,
+            Freshness::Renewed => Ask::Anew,
+        };
+        let known = self.authorizer.authorize(&scope, ask).await?;
+        if !known.headers.is_empty() {
+            return Ok(known);
+        }
+        let mut tags = self.endpoint.tags(repository);
+        tags.set_query(Some("n=1"));
+        let probes = [(self.endpoint.ping(), Subject::Registry), (tags, Subject::Tags(repository.clone()))];
+        for (url, subject) in probes {
+            self.send(Request::get(url), &scope, &subject).await?;
+            let learned = self.authorizer.authorize(&scope, Ask::Cached).await?;
+            if !learned.headers.is_empty() {
+                return Ok(learned);
+            }
+        }
+        Ok(Authorized::nothing())
+    }
+
+    /// One request with its redirects, tried again where that makes sense.
+    async fn dispatch(
+        &self,
+        request: &Request,
+        authorization: &HeaderMap,
+        subject: &Subject,
+    ) -> Result<Response, Error> {
+        let mut request = request.clone();
+        for (name, value) in authorization {
+            request.headers.insert(name.clone(), value.clone());
+        }
+        let idempotent = matches!(request.method, Method::GET | Method::HEAD);
+        let policy = if idempotent { self.retry } else { RetryPolicy::never() };
+        policy.run(&*self.transport, |_| self.follow(request.clone(), subject)).await
+    }
+
+    async fn follow(&self, mut request: Request, subject: &Subject) -> Result<Response, Error> {
+        let registry = self.endpoint.url();
+        for _ in 0..=self.redirects.max_hops {
+            let response = self.transport.send(request.clone()).await?;
+            let host = host_and_port(&request.url);
+            if let Some(error) = transient(&host, response.status, &response.headers, &*self.transport) {
+                return Err(error);
+            }
+            if !same_origin(&request.url, registry)
+                && matches!(response.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            {
+                // Not the registry's challenge: its password has no business there. A signed URL may have expired,
+                // which is why this is tried again, from the registry's URL.
+                return Err(Error::RedirectTarget {
+                    host,
+                    subject: subject.clone(),
+                    status: response.status,
+                });
+            }
+            if !is_redirect(&request.method, response.status) {
+                return Ok(response);
+            }
+            request = self.redirects.follow(&request, &response.headers, registry, subject)?;
+        }
+        let (target, reason) = (origin_text(&request.url), "there are too many redirects");
+        Err(Error::RedirectRefused { subject: subject.clone(), target, reason })
+    }
+
+    /// What the refusal of a renewed authorization means: whoever issued a token has taken the credentials, so they
+    /// lack a right.
+    fn final_refusal(&self, refusal: &Refusal, failure: Failure, proof: Proof, subject: &Subject) -> Error {
+        let insufficient = |c: &Challenge| matches!(c, Challenge::Bearer { error: Some(error), .. } if error == "insufficient_scope");
+        let lacks_a_right = proof == Proof::TokenIssued
+            || refusal.status == StatusCode::FORBIDDEN
+            || failure.is("DENIED")
+            || refusal.challenges.iter().any(insufficient);
+        if lacks_a_right {
+            return Error::PermissionMissing { subject: subject.clone(), registry_code: failure.code };
+        }
+        if refusal.sent.is_empty() {
+            return Error::CredentialsMissing { host: self.endpoint.host(), subject: subject.clone() };
+        }
+        Error::CredentialsRejected { host: self.endpoint.host(), registry_code: failure.code }
+    }
+}
+
+/// An answer, looked at for what it says of the authorization.
+enum Sifted {
+    Answer(Response),
+    Refused(Refusal, Failure),
+}
+
+async fn sift(response: Response, subject: &Subject, sent: HeaderMap) -> Result<Sifted, Error> {
+    match response.status {
+        StatusCode::UNAUTHORIZED => {
+            let challenges = Challenge::parse(&response.headers);
+            let mut values = response.headers.get_all(WWW_AUTHENTICATE).iter().peekable();
+            let empty = values.peek().is_some() && values.all(|v| v.as_bytes().trim_ascii().is_empty());
+            let status = response.status;
+            let failure = Failure::read(response.body).await;
+            if empty {
+                return Err(Error::NotFound { subject: subject.clone(), registry_code: failure.code });
+            }
+            Ok(Sifted::Refused(Refusal { status, challenges, sent }, failure))
+        }
+        StatusCode::FORBIDDEN => {
+            let status = response.status;
+            let failure = Failure::read(response.body).await;
+            if failure.says_expired && !sent.is_empty() {
+                return Ok(Sifted::Refused(Refusal { status, challenges: Vec::new(), sent }, failure));
+            }
+            Err(failure.into_error(status, subject))
+        }
+        // public.ecr.aws answers an expired token with 400 and no challenge.
+        StatusCode::BAD_REQUEST if !sent.is_empty() => {
+            let Response { status, headers, body } = response;
+            let bytes = collect(body).await.unwrap_or_default();
+            let failure = Failure::of(&bytes);
+            if failure.says_expired {
+                return Ok(Sifted::Refused(Refusal { status, challenges: Vec::new(), sent }, failure));
+            }
+            Ok(Sifted::Answer(Response { status, headers, body: Body::whole(bytes) }))
+        }
+        _ => Ok(Sifted::Answer(response)),
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("endpoint", &self.endpoint)
+            .field("retry", &self.retry)
+            .field("redirects", &self.redirects)
+            .finish_non_exhaustive()
+    }
+}

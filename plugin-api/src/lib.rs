@@ -31,8 +31,13 @@ pub use host::{Host, HostServices, LogLevel};
 pub use native::NativeDriver;
 pub use settings::Settings;
 
+// Crates whose types stand in this API: a driver needs no other dependency for them.
+pub use bytes;
+pub use http;
 pub use regent_oci as oci;
 pub use regent_transport as transport;
+pub use secrecy;
+pub use url;
 
 /// What [`export_driver!`] expands to. Not for use by hand.
 #[doc(hidden)]

@@ -1,6 +1,24 @@
-//! The table of analyzers.
+//! The analyzers: one file an ecosystem, and the table that lists them all.
+//!
+//! An analyzer says from a path alone what is to be kept of a file, so that a layer is read once and as a stream.
+//! Over the merged view it is a pure function: no clock, no I/O, and the same view gives the same findings. To add
+//! one, write its file and add a row to `ANALYZERS`; a changed matcher raises
+//! [`CAPTURE_VERSION`](crate::CAPTURE_VERSION).
 
-use crate::finding::Findings;
+mod apk;
+mod binaries;
+mod chisel;
+mod dpkg;
+mod os_release;
+mod packages;
+pub mod parse;
+mod rpm;
+mod runtime;
+mod text;
+
+use std::sync::LazyLock;
+
+use crate::finding::{Findings, Gap};
 use crate::overlay::Overlay;
 use crate::path::LayerPath;
 
@@ -14,20 +32,158 @@ pub(crate) struct Want {
 }
 
 impl Want {
+    /// Nothing.
+    const NOTHING: Self = Self { content: false, sha256: false };
+
     /// Whether anything is to be kept.
     pub(crate) fn any(self) -> bool {
         self.content || self.sha256
     }
 }
 
+/// One row of the table.
+struct Analyzer {
+    /// Files whose content it wants, by exact path. Each may also be a link.
+    files: &'static [&'static str],
+    /// Directories below which it wants every file's content. Each may also be a link.
+    directories: &'static [&'static str],
+    /// What it wants of files that are told by a pattern. Such files count where they lie, links to them don't.
+    pattern: fn(&str) -> Want,
+    /// Adds what the merged view shows to the findings.
+    run: fn(&Overlay, &mut Findings),
+}
+
+/// All analyzers, in the order in which they run.
+///
+/// An image may hold several package databases, and one is reported: the first with a package in the order of the
+/// rows here. Those after it aren't read.
+static ANALYZERS: [Analyzer; 8] = [
+    Analyzer { files: os_release::FILES, directories: &[], pattern: no_pattern, run: os_release::run },
+    Analyzer { files: apk::FILES, directories: &[], pattern: no_pattern, run: apk::run },
+    Analyzer { files: dpkg::FILES, directories: &[], pattern: no_pattern, run: dpkg::run_status },
+    Analyzer { files: rpm::FILES, directories: rpm::DIRECTORIES, pattern: no_pattern, run: rpm::run },
+    Analyzer {
+        files: &[],
+        directories: dpkg::DIRECTORIES,
+        pattern: no_pattern,
+        run: dpkg::run_status_directory,
+    },
+    Analyzer { files: chisel::FILES, directories: &[], pattern: no_pattern, run: chisel::run },
+    Analyzer { files: runtime::FILES, directories: &[], pattern: runtime::pattern, run: runtime::run },
+    Analyzer { files: &[], directories: &[], pattern: binaries::pattern, run: binaries::run },
+];
+
+fn no_pattern(_: &str) -> Want {
+    Want::NOTHING
+}
+
 /// What the analyzers together want of a file at this path. Depends on the path alone.
+///
+/// It is asked for every entry of every layer: it compares lengths and ends of the text, and allocates nothing.
 pub(crate) fn wants(path: &LayerPath) -> Want {
-    let _ = path;
-    Want::default()
+    let path = path.as_str();
+    let mut want = Want::NOTHING;
+    for analyzer in &ANALYZERS {
+        let pattern = (analyzer.pattern)(path);
+        want.content |= pattern.content
+            || analyzer.files.contains(&path)
+            || analyzer.directories.iter().any(|directory| is_below(path, directory));
+        want.sha256 |= pattern.sha256;
+    }
+    want
+}
+
+/// Whether `path` lies below `directory`, at any depth.
+fn is_below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Exact paths of wanted files that count also when the path, or a directory on the way, is a link.
+pub(crate) fn linked_paths() -> &'static [&'static str] {
+    static PATHS: LazyLock<Vec<&str>> =
+        LazyLock::new(|| ANALYZERS.iter().flat_map(|analyzer| analyzer.files).copied().collect());
+    &PATHS
+}
+
+/// Directories whose files are wanted also when the directory itself, or one on the way, is a link.
+pub(crate) fn linked_directories() -> &'static [&'static str] {
+    static PATHS: LazyLock<Vec<&str>> =
+        LazyLock::new(|| ANALYZERS.iter().flat_map(|analyzer| analyzer.directories).copied().collect());
+    &PATHS
 }
 
 /// Runs every analyzer over the merged view.
 pub fn analyze(overlay: &Overlay) -> Findings {
-    let _ = overlay;
-    unimplemented!("being written")
+    let mut findings = Findings::default();
+    // Each analyzer sees a file that was too large to be kept as absent; here it is said once for all of them.
+    for file in overlay.files() {
+        if file.kept.content.is_none() && wants(&file.path).content {
+            findings.gaps.push(Gap {
+                path: file.path.clone(),
+                code: "file_too_large",
+                reason: format!("the file has {} bytes, more than is kept of one file", file.kept.size_bytes),
+            });
+        }
+    }
+    for analyzer in &ANALYZERS {
+        (analyzer.run)(overlay, &mut findings);
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn files_are_wanted_by_their_path() {
+        const CONTENT: Want = Want { content: true, sha256: false };
+        const HASH: Want = Want { content: false, sha256: true };
+        let rows = [
+            ("/etc/os-release", CONTENT),
+            ("/usr/lib/os-release", CONTENT),
+            ("/usr/etc/os-release", Want::NOTHING),
+            ("/lib/apk/db/installed", CONTENT),
+            ("/lib/apk/db/scripts.tar", Want::NOTHING),
+            ("/var/lib/dpkg/status", CONTENT),
+            ("/var/lib/dpkg/status-old", Want::NOTHING),
+            ("/var/lib/dpkg/status.d", Want::NOTHING),
+            ("/var/lib/dpkg/status.d/base", CONTENT),
+            ("/var/lib/dpkg/status.d/a/b", CONTENT),
+            ("/var/lib/dpkg/status.data", Want::NOTHING),
+            ("/var/lib/apt/extended_states", CONTENT),
+            ("/usr/lib/sysimage/rpm/rpmdb.sqlite", CONTENT),
+            ("/var/lib/rpm/Packages.db", CONTENT),
+            ("/var/lib/rpm/Index.db", Want::NOTHING),
+            ("/root/buildinfo/content_manifests/ubi9.json", CONTENT),
+            ("/var/lib/chisel/manifest.wall", CONTENT),
+            ("/opt/java/openjdk/release", CONTENT),
+            ("/usr/local/openjdk-17/release", CONTENT),
+            ("/usr/lib/jvm/java-17/release", CONTENT),
+            ("/usr/lib/jvm/release", CONTENT),
+            ("/usr/lib/jvm/java-17/os-release", Want::NOTHING),
+            ("/usr/bin/node", HASH),
+            ("/app/Main.java", HASH),
+            ("/app/node.txt", Want::NOTHING),
+            ("/var/lib/dpkg/status.d/node", Want { content: true, sha256: true }),
+            ("/", Want::NOTHING),
+        ];
+        for (path, want) in rows {
+            assert_eq!(wants(&LayerPath::new(path)), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_file_and_directory_that_may_be_a_link_is_wanted_itself_and_listed_once() {
+        for path in linked_paths() {
+            assert!(wants(&LayerPath::new(path)).content, "{path}");
+        }
+        for directory in linked_directories() {
+            assert!(wants(&LayerPath::new(directory).join("x")).content, "{directory}");
+        }
+        let distinct: BTreeSet<_> = linked_paths().iter().chain(linked_directories()).collect();
+        assert_eq!(distinct.len(), linked_paths().len() + linked_directories().len());
+    }
 }

@@ -17,7 +17,7 @@ mod limits;
 mod overlay;
 mod path;
 
-pub use analyze::analyze;
+pub use analyze::{analyze, parse};
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
 pub use error::Error;
 pub use finding::{

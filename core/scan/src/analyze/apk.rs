@@ -1,0 +1,89 @@
+//! Alpine's package database: `installed`, one letter a field, an empty line after each package (apk-tools,
+//! doc/apk-v2.5.scd).
+
+use std::mem;
+
+use super::packages::PackageList;
+use super::text::{before, lines, text, words};
+use crate::finding::{Findings, Package, PackageDetail, PackageFormat, Source};
+use crate::overlay::Overlay;
+
+/// The database, and where it lies since `/lib` and `/usr/lib` are merged.
+pub(super) const FILES: &[&str] = &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
+
+/// Reports the packages of the first database in merge order.
+pub(super) fn run(overlay: &Overlay, findings: &mut Findings) {
+    let database = overlay.files().find_map(|file| {
+        let path = file.path.as_str();
+        let content = file.kept.content.as_deref().filter(|content| !content.is_empty())?;
+        FILES.contains(&path).then_some((path, content))
+    });
+    if let Some((path, content)) = database {
+        parse_installed(content).report(findings, PackageFormat::Apk, path);
+    }
+}
+
+/// The packages of an `installed` file, in its order. Fields of a record may come in any order.
+pub(super) fn parse_installed(data: &[u8]) -> PackageList {
+    let mut list = PackageList::default();
+    let mut record = Record::default();
+    for line in lines(data) {
+        let [field, b':', value @ ..] = line else {
+            if line.is_empty() {
+                mem::take(&mut record).finish(&mut list);
+            }
+            continue;
+        };
+        let value = value.trim_ascii();
+        match field {
+            b'P' => {
+                // A second name belongs to a record whose separating empty line is missing.
+                if record.name.is_some() {
+                    mem::take(&mut record).finish(&mut list);
+                }
+                record.name = Some(text(value)).filter(|name| !name.is_empty());
+            }
+            b'V' => record.version = Some(text(value)).filter(|version| !version.is_empty()),
+            b'o' => record.origin = Some(text(value)).filter(|origin| !origin.is_empty()),
+            b'p' => list.add_names(&mut record.provides, words(value).map(|word| before(word, b'='))),
+            // `r` is "replaces", and results count it as a dependency.
+            b'D' | b'r' => list.add_names(&mut record.depends, dependencies(value)),
+            _ => {}
+        }
+    }
+    record.finish(&mut list);
+    list
+}
+
+/// Names of dependencies; `!name` is a conflict. Only `=` and what follows is cut: names with another operator, such
+/// as `musl>=1.2`, resolve to nothing in results, and what is left of them here does neither.
+fn dependencies(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    words(value).filter(|word| !word.starts_with(b"!")).map(|word| before(word, b'='))
+}
+
+#[derive(Default)]
+struct Record {
+    name: Option<String>,
+    version: Option<String>,
+    origin: Option<String>,
+    provides: Vec<String>,
+    depends: Vec<String>,
+}
+
+impl Record {
+    fn finish(self, list: &mut PackageList) {
+        let Some(name) = self.name else { return };
+        list.push(Package {
+            name,
+            version: self.version,
+            source: self.origin.map(|name| Source { name, version: None }),
+            provides: self.provides,
+            depends: self.depends,
+            auto_installed: false,
+            detail: PackageDetail::Apk,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Debian's package databases: dpkg's status file, apt's record of what was installed automatically, and the files
+//! that distroless images have in their place.
+//!
+//! The format is deb822(5). Which states of a package count is not looked at: packages that are removed but not purged
+//! and half-installed ones are listed, as the scanner being replaced lists them.
+
+use std::collections::HashSet;
+use std::mem;
+
+use super::packages::PackageList;
+use super::text::{lines, text, words};
+use crate::finding::{Findings, Package, PackageDetail, PackageFormat, Source};
+use crate::overlay::Overlay;
+
+const STATUS: &str = "/var/lib/dpkg/status";
+const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
+const STATUS_DIRECTORY: &str = "/var/lib/dpkg/status.d";
+
+/// dpkg's database and apt's.
+pub(super) const FILES: &[&str] = &[STATUS, EXTENDED_STATES];
+
+/// Where distroless images have one file a package.
+pub(super) const DIRECTORIES: &[&str] = &[STATUS_DIRECTORY];
+
+/// Reports the status file's packages.
+pub(super) fn run_status(overlay: &Overlay, findings: &mut Findings) {
+    if !findings.packages.list.is_empty() {
+        return;
+    }
+    let Some(status) = overlay.content(STATUS) else { return };
+    let mut list = parse_status(status);
+    if let Some(states) = overlay.content(EXTENDED_STATES) {
+        let automatic = parse_extended_states(states);
+        for package in list.iter_mut() {
+            package.auto_installed = automatic.contains(package.name.as_bytes());
+        }
+    }
+    list.report(findings, PackageFormat::Deb, STATUS);
+}
+
+/// Reports the packages of status.d. What else lies there, e.g. `*.md5sums`, has no stanza with a package.
+pub(super) fn run_status_directory(overlay: &Overlay, findings: &mut Findings) {
+    if !findings.packages.list.is_empty() {
+        return;
+    }
+    let mut list = PackageList::default();
+    for file in overlay.files().filter(|file| super::is_below(file.path.as_str(), STATUS_DIRECTORY)) {
+        if let Some(content) = &file.kept.content {
+            list.append(parse_status(content));
+        }
+    }
+    list.report(findings, PackageFormat::Deb, STATUS_DIRECTORY);
+}
+
+/// The packages of a status file, in its order. Fields of a stanza may come in any order; a file that is cut off is
+/// used as far as it goes.
+pub(super) fn parse_status(data: &[u8]) -> PackageList {
+    let mut list = PackageList::default();
+    let mut stanza = Stanza::default();
+    for line in lines(data) {
+        if line.is_empty() {
+            mem::take(&mut stanza).finish(&mut list);
+            continue;
+        }
+        let Some((field, value)) = field(line) else { continue };
+        match field {
+            b"Package" => {
+                // A second name belongs to a stanza whose separating empty line is missing.
+                if stanza.name.is_some() {
+                    mem::take(&mut stanza).finish(&mut list);
+                }
+                stanza.name = Some(text(value)).filter(|name| !name.is_empty());
+            }
+            b"Version" => stanza.version = Some(text(value)).filter(|version| !version.is_empty()),
+            b"Source" => stanza.source = parse_source(value),
+            b"Provides" => list.add_names(&mut stanza.provides, relations(value)),
+            b"Pre-Depends" | b"Depends" => list.add_names(&mut stanza.depends, relations(value)),
+            _ => {}
+        }
+    }
+    stanza.finish(&mut list);
+    list
+}
+
+#[derive(Default)]
+struct Stanza {
+    name: Option<String>,
+    version: Option<String>,
+    source: Option<Source>,
+    provides: Vec<String>,
+    depends: Vec<String>,
+}
+
+impl Stanza {
+    fn finish(self, list: &mut PackageList) {
+        let Some(name) = self.name else { return };
+        list.push(Package {
+            name,
+            version: self.version,
+            source: self.source,
+            provides: self.provides,
+            depends: self.depends,
+            auto_installed: false,
+            detail: PackageDetail::Deb,
+        });
+    }
+}
+
+/// Name and value of a field; `None` for continuation lines and anything else.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    if line.first()?.is_ascii_whitespace() {
+        return None;
+    }
+    let (name, value) = line.split_at(memchr::memchr(b':', line)?);
+    Some((name, value.strip_prefix(b":")?.trim_ascii()))
+}
+
+/// `name` or `name (version)`: the version is given where it differs from the binary package's.
+fn parse_source(value: &[u8]) -> Option<Source> {
+    let mut words = words(value);
+    let name = text(words.next()?);
+    let version = words.next().map(|word| text(word).replace(['(', ')'], "")).filter(|v| !v.is_empty());
+    Some(Source { name, version })
+}
+
+/// The names in a list of relations. All alternatives count, constraints are dropped, and an architecture (`name:any`)
+/// stays part of the name, as results have it.
+fn relations(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',' || byte == b'|').filter_map(|relation| words(relation).next())
+}
+
+/// Names of the packages that were installed only because another needed them.
+fn parse_extended_states(data: &[u8]) -> HashSet<&[u8]> {
+    let mut automatic = HashSet::new();
+    let mut name: Option<&[u8]> = None;
+    let mut is_automatic = false;
+    // An empty line more ends the last stanza too.
+    for line in lines(data).chain([&b""[..]]) {
+        match field(line) {
+            Some((b"Package", value)) => name = Some(value),
+            Some((b"Auto-Installed", value)) => is_automatic = value == b"1",
+            None if line.is_empty() => {
+                automatic.extend(name.take().filter(|_| is_automatic));
+                is_automatic = false;
+            }
+            _ => {}
+        }
+    }
+    automatic
+}
+
+#[cfg(test)]
+mod tests;

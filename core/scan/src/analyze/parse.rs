@@ -1,0 +1,38 @@
+//! The parsers of databases on their own, bytes in and packages out, for fuzzing and measuring.
+//!
+//! Scans call [`analyze`](crate::analyze), which knows which file is parsed by what and reports what can't be read.
+//! All of them take arbitrary bytes: they never panic, and need time and memory in proportion to the input.
+
+use super::{apk, chisel, dpkg, os_release, rpm, runtime};
+use crate::finding::{OsRelease, Package};
+
+/// The packages of a dpkg `status` file or of a file in `status.d`.
+pub fn dpkg_status(data: &[u8]) -> Vec<Package> {
+    dpkg::parse_status(data).into_packages()
+}
+
+/// The packages of an apk `installed` file.
+pub fn apk_installed(data: &[u8]) -> Vec<Package> {
+    apk::parse_installed(data).into_packages()
+}
+
+/// The packages of an rpm database, whose kind (Berkeley DB hash, NDB, SQLite) is told by its content. Of a damaged one
+/// what can be read; none of what is no database.
+pub fn rpm_database(data: &[u8]) -> Vec<Package> {
+    rpm::parse_database(data).packages.into_packages()
+}
+
+/// The packages of a chisel `manifest.wall`; of a damaged one what can be read.
+pub fn chisel_manifest(data: &[u8]) -> Vec<Package> {
+    chisel::parse_manifest(data).0.into_packages()
+}
+
+/// The release that an `os-release` file tells.
+pub fn os_release(data: &[u8]) -> Option<OsRelease> {
+    os_release::parse("/etc/os-release", data)
+}
+
+/// The version that a Java runtime's `release` file tells.
+pub fn java_release(data: &[u8]) -> Option<String> {
+    runtime::parse_release(data)
+}

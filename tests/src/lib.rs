@@ -1,1 +1,24 @@
-//! (being written)
+//! What the end-to-end tests stand on: images built in code, real servers started and stopped, emulators of vendors,
+//! the broker, and the agent itself as a process.
+//!
+//! Nothing here skips itself: a server that is missing fails the test that needs it, with the command that installs it
+//! (`cargo xtask test` runs it).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "this crate is test support: a failure here is a failed test, and tests start processes with an environment"
+)]
+
+pub mod agent;
+pub mod artifacts;
+pub mod broker;
+pub mod faults;
+pub mod http;
+pub mod image;
+pub mod process;
+pub mod registry;
+pub mod sink;
+pub mod token_server;

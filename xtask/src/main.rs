@@ -1,2 +1,60 @@
-//! (being written)
-fn main() {}
+//! Developer commands: `cargo xtask demo | test | bench | package`.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a command line tool that prints what it does and starts processes"
+)]
+
+mod bench;
+mod command;
+mod demo;
+mod package;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+
+/// Regent's developer commands.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build everything and run the main job on a sample image: no registry, no broker, no network needed.
+    Demo,
+    /// Install what the tests need and pass all tests.
+    Test {
+        /// Only install.
+        #[arg(long)]
+        install_only: bool,
+        /// Seconds that each fuzz target runs.
+        #[arg(long, default_value_t = 10)]
+        fuzz_seconds: u32,
+    },
+    /// Measure a scan side by side with a program that only downloads, hashes and inflates.
+    Bench {
+        /// Compressed size of the image in MiB.
+        #[arg(long, default_value_t = 500)]
+        mebibytes: u32,
+        /// Counted runs of each program.
+        #[arg(long, default_value_t = 5)]
+        runs: u32,
+    },
+    /// Build the program and the drivers as they ship, into `target/package`.
+    Package,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Demo => demo::run(),
+        Task::Test { install_only, fuzz_seconds } => test::run(install_only, fuzz_seconds),
+        Task::Bench { mebibytes, runs } => bench::run(mebibytes, runs),
+        Task::Package => package::run().map(|_| ()),
+    }
+}

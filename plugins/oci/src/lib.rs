@@ -1,1 +1,116 @@
-//! (being written)
+//! Any registry that speaks the OCI distribution protocol and has no API of its own worth using: CNCF Distribution,
+//! Zot, Gitea and Forgejo, Cloudflare, and others.
+//!
+//! Nothing here is special, which makes this the driver to copy: credentials come from the settings, challenges, tokens
+//! and paging from `regent-distribution`.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use regent_distribution::{Credentials, Endpoint, Freshness, PageQuery, PathMeaning, Scope, Session};
+use regent_plugin_api::oci::{RepositoryName, Tag};
+use regent_plugin_api::transport::{Class, Fault};
+use regent_plugin_api::{
+    Access, Authorization, Check, Cursor, Driver, Error, Host, Outcome, Page, PageRequest, Result, Settings,
+    Validation,
+};
+
+/// Distribution answers 400 to a catalog page of more than 1000 entries; 100 is taken by all.
+const MAX_CATALOG_PAGE: u32 = 100;
+/// Distribution 3.1 answers 400 to more than 1000 tags a page.
+const MAX_TAG_PAGE: u32 = 1000;
+
+struct Oci {
+    session: Session,
+}
+
+regent_plugin_api::export_driver! {
+    Oci,
+    name: "oci",
+    summary: "Any registry that speaks the OCI distribution protocol",
+    types: ["oci-cr"],
+    settings: [
+        { name: "registryBase", required: true, secret: false, help: "host[:port][/prefix] in front of /v2/" },
+        { name: "username", required: false, secret: false, help: "user name, if the registry wants one" },
+        { name: "password", required: false, secret: true, help: "password or token that goes with the user name" },
+        { name: "token", required: false, secret: true, help: "bearer token that the registry takes as it is" },
+    ],
+}
+
+impl Driver for Oci {
+    fn connect(settings: Settings, host: Host) -> Result<Self> {
+        let base = settings.base().ok_or_else(|| Error::invalid_setting("registryBase", "is missing"))?;
+        let (endpoint, _) = Endpoint::from_base(base, settings.plain_http(), PathMeaning::ApiPrefix)
+            .map_err(|e| Error::invalid_setting("registryBase", e))?;
+        Ok(Self { session: Session::with_credentials(Arc::new(host), endpoint, credentials(&settings)?) })
+    }
+
+    async fn validate(&self) -> Result<Validation> {
+        self.session.ping().await?;
+        let registry = self.session.endpoint().host();
+        let list = match self.session.catalog(&PageQuery::first(1), &Scope::catalog()).await {
+            Ok(_) => check("list", Outcome::Passed, "the list of repositories can be read".to_owned()),
+            Err(error) => match error.class() {
+                Class::Denied | Class::Authentication => check(
+                    "list",
+                    Outcome::Denied,
+                    format!("{error}; grant the scope registry:catalog:*, or name repositories one by one"),
+                ),
+                Class::Unsupported => check("list", Outcome::Skipped, error.to_string()),
+                _ => return Err(error.into()),
+            },
+        };
+        let checks = vec![
+            check("reached", Outcome::Passed, format!("{registry} answers at /v2/")),
+            check("authenticated", Outcome::Passed, format!("{registry} accepts the connection's credentials")),
+            list,
+            check("pull", Outcome::Skipped, "the right to pull is granted repository by repository".to_owned()),
+        ];
+        Ok(Validation { registry, checks })
+    }
+
+    async fn repositories(&self, page: PageRequest) -> Result<Page<RepositoryName>> {
+        let query = query(page, MAX_CATALOG_PAGE);
+        Ok(convert(self.session.catalog(&query, &Scope::catalog()).await?))
+    }
+
+    async fn tags(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<Tag>> {
+        Ok(convert(self.session.tags(repository, &query(page, MAX_TAG_PAGE)).await?))
+    }
+
+    async fn authorize(&self, access: Access) -> Result<Authorization> {
+        let freshness = if access.renew { Freshness::Renewed } else { Freshness::Cached };
+        let authorized = self.session.authorization(&access.repository, freshness).await?;
+        Ok(Authorization {
+            endpoint: self.session.endpoint().url().clone(),
+            repository: access.repository,
+            headers: authorized.headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
+            expires: authorized.expires,
+        })
+    }
+}
+
+fn credentials(settings: &Settings) -> Result<Credentials> {
+    match (settings.username(), settings.password(), settings.secret("token")) {
+        (Some(username), Some(password), _) => {
+            Ok(Credentials::Basic { username: username.to_owned(), password: password.clone() })
+        }
+        (Some(_), None, _) => Err(Error::invalid_setting("password", "is missing, while there is a username")),
+        (None, Some(_), _) => Err(Error::invalid_setting("username", "is missing, while there is a password")),
+        (None, None, Some(token)) => Ok(Credentials::Bearer(token.clone())),
+        (None, None, None) => Ok(Credentials::Anonymous),
+    }
+}
+
+fn check(name: &str, outcome: Outcome, detail: String) -> Check {
+    Check { name: name.to_owned(), outcome, detail }
+}
+
+fn query(page: PageRequest, max: u32) -> PageQuery {
+    PageQuery { n: Some(page.size.clamp(1, max)), after: page.after.map(|Cursor(after)| after) }
+}
+
+fn convert<T>(page: regent_distribution::Page<T>) -> Page<T> {
+    Page { items: page.items, next: page.next.map(Cursor) }
+}

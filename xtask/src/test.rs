@@ -1,0 +1,57 @@
+//! `cargo xtask test`: installs what the tests need and passes all of them.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::command::{self, cargo, run, workspace};
+use crate::tools;
+
+pub(crate) fn run(install_only: bool, fuzz_seconds: u32) -> Result<()> {
+    tools::install()?;
+    if install_only {
+        return Ok(());
+    }
+    // The end-to-end tests run the program and load the drivers, so these are built first.
+    command::run(cargo().args(["build", "--workspace"]))?;
+    command::run(cargo().args(["test", "--workspace"]))?;
+    fuzz(fuzz_seconds)
+}
+
+/// Runs each fuzz target for a moment on its seeds. `-s none`: the sanitizers need a nightly compiler.
+fn fuzz(seconds: u32) -> Result<()> {
+    let folder = workspace().join("tests/fuzz");
+    let mut targets = Vec::new();
+    for entry in std::fs::read_dir(folder.join("fuzz_targets"))? {
+        let path = entry?.path();
+        let name = path.file_stem().context("a fuzz target without a name")?;
+        targets.push(name.to_string_lossy().into_owned());
+    }
+    targets.sort();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", tools::folder().join("bin").display());
+    for target in targets {
+        let corpus = folder.join("corpus").join(&target);
+        std::fs::create_dir_all(&corpus)?;
+        let seeds = folder.join("seeds").join(&target);
+        run_target(&folder, &path, &target, &corpus, &seeds, seconds)?;
+    }
+    Ok(())
+}
+
+fn run_target(
+    folder: &Path,
+    path: &str,
+    target: &str,
+    corpus: &Path,
+    seeds: &Path,
+    seconds: u32,
+) -> Result<()> {
+    run(cargo()
+        .args(["fuzz", "run", "-s", "none", "--fuzz-dir"])
+        .arg(folder)
+        .arg(target)
+        .args([corpus, seeds])
+        .args(["--", &format!("-max_total_time={seconds}"), "-max_len=65536", "-verbosity=0"])
+        .env("PATH", path))
+}

@@ -1,0 +1,322 @@
+//! Where requests may go.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use url::{Host, Url};
+
+use super::address::Network;
+use super::insecure::{InsecureRegistries, authority};
+
+/// Time to find out whether the registry is in the operator's own network.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The rules of one session. Cheap to clone.
+///
+/// | host | permitted |
+/// | --- | --- |
+/// | the registry's own, as the connection names it | HTTPS; HTTP and loopback addresses only if listed in `REGENT_INSECURE_REGISTRIES`; private addresses; never link-local ones |
+/// | one that the driver's description declares | HTTPS, or HTTP and loopback if listed; private addresses; a link-local address only if the very address is declared |
+/// | any other, for content only | requests without secrets: the target of a registry's redirect. HTTPS, or HTTP if the registry is reached over HTTP; public addresses, or those of the network that the registry itself is in |
+#[derive(Clone)]
+pub struct Egress {
+    rules: Arc<Rules>,
+}
+
+struct Rules {
+    registry: Option<Url>,
+    declared: Vec<HostPattern>,
+    insecure: InsecureRegistries,
+    others: Others,
+    registry_network: OnceCell<Network>,
+}
+
+/// Hosts that are neither the registry's nor declared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Refused,
+    WithoutSecrets,
+    /// Callbacks: the host has been judged by its own rules before.
+    Any,
+}
+
+/// Which addresses a name may resolve to, narrowest first. Each has its own connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    Public,
+    Private,
+    Loopback,
+}
+
+impl Reach {
+    pub(super) const ALL: [Self; 3] = [Self::Public, Self::Private, Self::Loopback];
+
+    /// Whether addresses of this network are within reach.
+    pub(super) fn includes(self, network: Network) -> bool {
+        match network {
+            Network::Public => true,
+            Network::Private => self >= Self::Private,
+            Network::Loopback => self == Self::Loopback,
+            Network::Forbidden => false,
+        }
+    }
+
+    fn of(network: Network) -> Self {
+        match network {
+            Network::Public | Network::Forbidden => Self::Public,
+            Network::Private => Self::Private,
+            Network::Loopback => Self::Loopback,
+        }
+    }
+}
+
+impl Egress {
+    /// For a driver's own requests. `base` is the connection's `registryBase`; `declared` are the patterns of the
+    /// driver's description: a host, `host:port`, or `*.example.com` for everything below a domain.
+    pub fn control(base: Option<&str>, declared: &[String], insecure: &InsecureRegistries) -> Self {
+        Self::new(base, declared, insecure, Others::Refused)
+    }
+
+    /// For manifests and blobs: the same, and targets of redirects.
+    pub fn content(base: Option<&str>, declared: &[String], insecure: &InsecureRegistries) -> Self {
+        Self::new(base, declared, insecure, Others::WithoutSecrets)
+    }
+
+    /// For callbacks, whose hosts `callbacks` has judged: any host, HTTP or HTTPS, but no link-local address.
+    pub fn callbacks() -> Self {
+        Self::new(None, &[], &InsecureRegistries::all(), Others::Any)
+    }
+
+    fn new(base: Option<&str>, declared: &[String], insecure: &InsecureRegistries, others: Others) -> Self {
+        let rules = Rules {
+            registry: base.and_then(authority),
+            declared: declared.iter().map(|d| HostPattern::new(d)).collect(),
+            insecure: insecure.clone(),
+            others,
+            registry_network: OnceCell::new(),
+        };
+        Self { rules: Arc::new(rules) }
+    }
+
+    /// Whether a request may go to this URL, and which addresses the name may have; else the rule that forbids it.
+    pub(super) async fn judge(&self, url: &Url, carries_secrets: bool) -> Result<Reach, String> {
+        let rules = &*self.rules;
+        let plain = match url.scheme() {
+            "https" => false,
+            "http" => true,
+            _ => return Err("only https and http are spoken".to_owned()),
+        };
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err("the URL names no host".to_owned());
+        };
+        let name = host.to_string();
+        let literal = Network::of_literal(&host);
+        let listed = rules.insecure.contains(&name, port);
+        if rules.others == Others::Any {
+            return within(Reach::Loopback, literal);
+        }
+        if rules.is_registry(&name) {
+            return rules.judge_named(plain, listed, literal);
+        }
+        if let Some(pattern) = rules.declared.iter().find(|p| p.matches(&name, port)) {
+            // Credentials of a cloud's instance: an address without a name, and without TLS.
+            if literal == Some(Network::Forbidden) && pattern.is_exact() {
+                return Ok(Reach::Private);
+            }
+            return rules.judge_named(plain, listed, literal);
+        }
+        match rules.others {
+            Others::Refused => Err("it is neither the registry nor a host that the driver declares".to_owned()),
+            Others::WithoutSecrets if carries_secrets => {
+                Err("credentials go to the registry and hosts that its driver declares, and nowhere else".to_owned())
+            }
+            Others::WithoutSecrets | Others::Any => {
+                if plain && !listed && !rules.registry_is_plain() {
+                    return Err("content is fetched over https only".to_owned());
+                }
+                within(Reach::of(rules.registry_network().await), literal)
+            }
+        }
+    }
+}
+
+/// A literal address has to be within reach; a name is judged when it is resolved.
+fn within(reach: Reach, literal: Option<Network>) -> Result<Reach, String> {
+    match literal {
+        Some(network) if !reach.includes(network) => Err(format!("it is {}", network.as_str())),
+        _ => Ok(reach),
+    }
+}
+
+impl Rules {
+    fn is_registry(&self, name: &str) -> bool {
+        self.registry.as_ref().and_then(Url::host_str).is_some_and(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    fn judge_named(&self, plain: bool, listed: bool, literal: Option<Network>) -> Result<Reach, String> {
+        if plain && !listed {
+            return Err("plain http needs an entry in REGENT_INSECURE_REGISTRIES".to_owned());
+        }
+        let reach = if listed { Reach::Loopback } else { Reach::Private };
+        match within(reach, literal) {
+            Err(_) if literal == Some(Network::Loopback) => {
+                Err("a loopback address needs an entry in REGENT_INSECURE_REGISTRIES".to_owned())
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the registry itself may be called over HTTP.
+    fn registry_is_plain(&self) -> bool {
+        self.registry.as_ref().is_some_and(|url| {
+            let port = url.port_or_known_default().unwrap_or(443);
+            url.host_str().is_some_and(|host| self.insecure.contains(host, port))
+        })
+    }
+
+    /// The network that the registry is in: the most public one that its name resolves to, and public if it does not
+    /// resolve, which is what it looks like from behind a proxy.
+    async fn registry_network(&self) -> Network {
+        let Some(url) = &self.registry else { return Network::Public };
+        let find = || async {
+            let name = match url.host().ok_or(())? {
+                Host::Domain(name) => name,
+                literal => return Network::of_literal(&literal).ok_or(()),
+            };
+            let found = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, 0))).await;
+            found.map_err(|_| ())?.map_err(|_| ())?.map(|a| Network::of(a.ip())).min().ok_or(())
+        };
+        self.registry_network.get_or_try_init(find).await.copied().unwrap_or(Network::Public)
+    }
+}
+
+impl fmt::Debug for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Egress")
+            .field("registry", &self.rules.registry.as_ref().and_then(Url::host_str))
+            .field("declared", &self.rules.declared)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A host of a driver's description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct HostPattern {
+    /// Lower case; of a wildcard the domain with its dot: `.example.com`.
+    host: String,
+    wildcard: bool,
+    port: Option<u16>,
+}
+
+impl HostPattern {
+    fn new(text: &str) -> Self {
+        let text = text.trim().to_ascii_lowercase();
+        // An IPv6 address has colons of its own and stands in brackets.
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() => match port.parse() {
+                Ok(port) if !host.contains(':') || host.ends_with(']') => (host.to_owned(), Some(port)),
+                _ => (text, None),
+            },
+            _ => (text, None),
+        };
+        match host.strip_prefix('*') {
+            Some(domain) if domain.starts_with('.') => Self { host: domain.to_owned(), wildcard: true, port },
+            _ => Self { host, wildcard: false, port },
+        }
+    }
+
+    fn is_exact(&self) -> bool {
+        !self.wildcard
+    }
+
+    /// Without a port, the scheme's own ports are meant.
+    fn matches(&self, host: &str, port: u16) -> bool {
+        let host = host.to_ascii_lowercase();
+        let named = if self.wildcard {
+            host.strip_suffix(&self.host).is_some_and(|rest| !rest.is_empty())
+        } else {
+            host == self.host
+        };
+        named && self.port.map_or(matches!(port, 80 | 443), |p| p == port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn verdict(egress: &Egress, url: &str, secrets: bool) -> Result<Reach, String> {
+        egress.judge(&url.parse().unwrap(), secrets).await
+    }
+
+    #[tokio::test]
+    async fn control_requests_go_to_the_registry_and_to_declared_hosts() {
+        let insecure = "localhost:5000 10.0.0.9:5000 auth.lan".parse().unwrap();
+        let declared = ["auth.example.com".to_owned(), "*.amazonaws.com".into(), "169.254.170.2".into(), "auth.lan".into()];
+        let egress = |base: &str| Egress::control(Some(base), &declared, &insecure);
+        let rows = [
+            ("r.example.com", "https://r.example.com/v2/", Ok(Reach::Private)),
+            ("r.example.com", "https://R.example.com:8443/token", Ok(Reach::Private)),
+            ("r.example.com", "http://r.example.com/v2/", Err("plain http")),
+            ("r.example.com", "https://auth.example.com/token", Ok(Reach::Private)),
+            ("r.example.com", "https://auth.example.com:444/token", Err("neither")),
+            ("r.example.com", "http://auth.lan/token", Ok(Reach::Loopback)),
+            ("r.example.com", "https://ecr.eu-west-1.amazonaws.com/", Ok(Reach::Private)),
+            ("r.example.com", "https://amazonaws.com/", Err("neither")),
+            ("r.example.com", "https://evilamazonaws.com/", Err("neither")),
+            ("r.example.com", "https://r.example.com.evil.com/", Err("neither")),
+            ("r.example.com", "http://169.254.170.2/v2/credentials", Ok(Reach::Private)),
+            ("r.example.com", "http://169.254.169.254/latest", Err("neither")),
+            ("169.254.169.254", "https://169.254.169.254/v2/", Err("link-local")),
+            ("169.254.169.254", "http://169.254.169.254/v2/", Err("plain http")),
+            ("10.0.0.8", "https://10.0.0.8/v2/", Ok(Reach::Private)),
+            ("10.0.0.9:5000", "http://10.0.0.9:5000/v2/", Ok(Reach::Loopback)),
+            ("127.0.0.1", "https://127.0.0.1/v2/", Err("loopback")),
+            ("localhost:5000", "http://localhost:5000/v2/", Ok(Reach::Loopback)),
+            ("localhost:5001", "http://localhost:5001/v2/", Err("plain http")),
+            ("r.example.com", "ftp://r.example.com/", Err("only https")),
+        ];
+        for (base, url, expected) in rows {
+            match (verdict(&egress(base), url, true).await, expected) {
+                (Ok(reach), Ok(expected)) => assert_eq!(reach, expected, "{base} {url}"),
+                (Err(rule), Err(part)) => assert!(rule.contains(part), "{base} {url}: {rule}"),
+                (got, _) => panic!("{base} {url}: {got:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn content_may_be_redirected_without_secrets_within_the_registrys_network() {
+        let insecure = "127.0.0.1:5000".parse().unwrap();
+        let egress = |base: &str| Egress::content(Some(base), &[], &insecure);
+        let rows = [
+            ("8.8.8.8", "https://blobs.example.com/x", false, Ok(Reach::Public)),
+            ("8.8.8.8", "https://blobs.example.com/x", true, Err("credentials")),
+            ("8.8.8.8", "http://blobs.example.com/x", false, Err("https only")),
+            ("8.8.8.8", "https://10.0.0.1/x", false, Err("private")),
+            ("8.8.8.8", "https://127.0.0.1/x", false, Err("loopback")),
+            ("10.0.0.8", "https://10.0.0.1/x", false, Ok(Reach::Private)),
+            ("10.0.0.8", "https://127.0.0.1/x", false, Err("loopback")),
+            ("10.0.0.8", "https://169.254.169.254/x", false, Err("link-local")),
+            ("127.0.0.1:5000", "http://127.0.0.1:9000/x", false, Ok(Reach::Loopback)),
+            ("127.0.0.1:5000", "http://169.254.169.254/x", false, Err("link-local")),
+        ];
+        for (base, url, secrets, expected) in rows {
+            match (verdict(&egress(base), url, secrets).await, expected) {
+                (Ok(reach), Ok(expected)) => assert_eq!(reach, expected, "{base} {url}"),
+                (Err(rule), Err(part)) => assert!(rule.contains(part), "{base} {url}: {rule}"),
+                (got, _) => panic!("{base} {url}: {got:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn callbacks_go_anywhere_but_to_metadata() {
+        let egress = Egress::callbacks();
+        assert!(verdict(&egress, "http://broker:8000/api", false).await.is_ok());
+        assert!(verdict(&egress, "http://127.0.0.1:8000/api", false).await.is_ok());
+        assert!(verdict(&egress, "http://169.254.169.254/api", false).await.is_err());
+    }
+}

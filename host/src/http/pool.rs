@@ -1,0 +1,139 @@
+//! Connections, kept apart by purpose and by what their names may resolve to.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
+
+use super::egress::Reach;
+use super::proxy::Proxies;
+use super::resolver::GuardedResolver;
+use super::{CaBundle, HttpConfig, HttpError};
+
+/// What requests are for. Decides how long idle connections are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A registry, its token service, its blob store.
+    Registry,
+    /// The Broker Client, which closes idle connections after 6 s: a request on one that is just being closed is lost.
+    Broker,
+}
+
+impl Purpose {
+    fn idle(self) -> Duration {
+        match self {
+            Self::Registry => Duration::from_secs(30),
+            Self::Broker => Duration::from_secs(4),
+        }
+    }
+}
+
+/// Idle connections kept to one host.
+const MAX_IDLE_PER_HOST: usize = 8;
+
+/// One client for each purpose and reach, made when it is first needed: with the system's roots one costs some
+/// milliseconds.
+pub(super) struct Pools {
+    recipe: Recipe,
+    registry: [OnceLock<Client>; Reach::ALL.len()],
+    broker: [OnceLock<Client>; Reach::ALL.len()],
+}
+
+struct Recipe {
+    certificates: Vec<Certificate>,
+    proxies: Vec<reqwest::Proxy>,
+    proxy_hosts: Arc<[String]>,
+    connect_timeout: Duration,
+    user_agent: String,
+    /// There is no TLS root at all.
+    rootless: bool,
+}
+
+impl Pools {
+    pub(super) fn new(config: &HttpConfig, proxies: &Proxies) -> Result<Self, HttpError> {
+        let mut certificates = Vec::new();
+        for bundle in &config.ca_bundles {
+            certificates.extend(read_bundle(bundle)?);
+        }
+        let mut recipe = Recipe {
+            certificates,
+            proxies: proxies.iter().collect(),
+            proxy_hosts: proxies.hosts().into(),
+            connect_timeout: config.connect_timeout,
+            user_agent: config.user_agent.clone(),
+            rootless: false,
+        };
+        // One is made now, such that a configuration that makes none is told at the start.
+        let first = match recipe.client(Purpose::Registry, Reach::Private) {
+            Ok(client) => client,
+            Err(_) if recipe.certificates.is_empty() => {
+                recipe.rootless = true;
+                recipe.client(Purpose::Registry, Reach::Private)?
+            }
+            Err(error) => return Err(error),
+        };
+        let pools = Self { recipe, registry: Default::default(), broker: Default::default() };
+        if let Some(slot) = pools.registry.get(Reach::Private as usize) {
+            let _ = slot.set(first);
+        }
+        Ok(pools)
+    }
+
+    /// The client for this purpose and reach.
+    pub(super) fn client(&self, purpose: Purpose, reach: Reach) -> Result<&Client, HttpError> {
+        let slots = match purpose {
+            Purpose::Registry => &self.registry,
+            Purpose::Broker => &self.broker,
+        };
+        let slot = slots.get(reach as usize).expect("there is one slot for each reach");
+        if let Some(client) = slot.get() {
+            return Ok(client);
+        }
+        let made = self.recipe.client(purpose, reach)?;
+        Ok(slot.get_or_init(|| made))
+    }
+
+    /// Whether there is no TLS root at all, neither the system's nor from a bundle.
+    pub(super) fn is_rootless(&self) -> bool {
+        self.recipe.rootless
+    }
+}
+
+impl Recipe {
+    fn client(&self, purpose: Purpose, reach: Reach) -> Result<Client, HttpError> {
+        let resolver = GuardedResolver { reach, proxies: Arc::clone(&self.proxy_hosts) };
+        let mut builder = ClientBuilder::new()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .dns_resolver(resolver)
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(purpose.idle())
+            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
+            .tcp_keepalive(Duration::from_secs(30))
+            .http2_adaptive_window(true)
+            .user_agent(self.user_agent.as_str());
+        for proxy in &self.proxies {
+            builder = builder.proxy(proxy.clone());
+        }
+        builder = if self.rootless {
+            builder.tls_certs_only(self.certificates.clone())
+        } else {
+            builder.tls_certs_merge(self.certificates.clone())
+        };
+        builder.build().map_err(|e| HttpError::Unusable { reason: super::failure::chain(&e) })
+    }
+}
+
+fn read_bundle(bundle: &CaBundle) -> Result<Vec<Certificate>, HttpError> {
+    let CaBundle { setting, path } = bundle;
+    let invalid = |reason| HttpError::BundleInvalid { setting, path: path.clone(), reason };
+    let pem = std::fs::read(path)
+        .map_err(|source| HttpError::BundleUnreadable { setting, path: path.clone(), source })?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| invalid("has a broken certificate"))?;
+    if certificates.is_empty() {
+        return Err(invalid("holds no certificate in PEM"));
+    }
+    Ok(certificates)
+}

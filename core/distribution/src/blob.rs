@@ -175,9 +175,10 @@ impl BlobStream {
                         return self.take(chunk).map(Some);
                     }
                 }
-                Ok(None) if self.position == self.descriptor.size_bytes => return self.end(),
-                Ok(None) => self.broken(None).await?,
                 Err(TransportError::TooLarge { .. }) => return Err(self.size_mismatch()),
+                // Also if the connection broke behind the last byte: all that was wanted is here.
+                Ok(None) | Err(_) if self.position == self.descriptor.size_bytes => return self.end(),
+                Ok(None) => self.broken(None).await?,
                 Err(error) => self.broken(Some(error)).await?,
             }
         }

@@ -147,21 +147,8 @@ impl Session {
             Sifted::Answer(response) => return Ok(response),
             Sifted::Refused(refusal, failure) => (refusal, failure),
         };
-        let second = match self.authorizer.authorize(scope, Ask::Refused(&refusal)).await {
-            Ok(second) => second,
-            // A registry that takes no password, and none given: name what was to be read.
-            Err(Error::CredentialsMissing { host, .. }) => {
-                return Err(Error::CredentialsMissing { host, subject: subject.clone() });
-            }
-            Err(Error::CredentialsRejected { host, .. }) if failure.is("DENIED") => {
-                let _ = host;
-                return Err(Error::PermissionMissing {
-                    subject: subject.clone(),
-                    registry_code: failure.code,
-                });
-            }
-            Err(error) => return Err(error),
-        };
+        let second = self.authorizer.authorize(scope, Ask::Refused(&refusal)).await;
+        let second = second.map_err(|error| explained(error, &failure, subject))?;
         let proof = second.proof;
         let response = self.dispatch(&request, &second.headers, subject).await?;
         match sift(response, subject, second.headers).await? {
@@ -263,6 +250,22 @@ impl Session {
             return Error::CredentialsMissing { host: self.endpoint.host(), subject: subject.clone() };
         }
         Error::CredentialsRejected { host: self.endpoint.host(), registry_code: failure.code }
+    }
+}
+
+/// An authorizer's error with what it can't know: the object, and what the registry said.
+fn explained(error: Error, failure: &Failure, subject: &Subject) -> Error {
+    match error {
+        Error::CredentialsMissing { host, .. } => {
+            Error::CredentialsMissing { host, subject: subject.clone() }
+        }
+        Error::CredentialsRejected { .. } if failure.is("DENIED") => {
+            Error::PermissionMissing { subject: subject.clone(), registry_code: failure.code.clone() }
+        }
+        Error::CredentialsRejected { host, registry_code: None } => {
+            Error::CredentialsRejected { host, registry_code: failure.code.clone() }
+        }
+        other => other,
     }
 }
 

@@ -1,14 +1,34 @@
 //! One pass over a layer.
+//!
+//! source (counts and hashes what comes) → inflate (by magic) → tar (entries as checked facts) → keep (what matchers
+//! ask for). Each stage lends the next a slice of its one buffer, so skipping an entry costs no copy, and memory does
+//! not grow with the layer.
+
+mod gzip;
+mod header;
+mod inflate;
+mod keep;
+mod pax;
+mod source;
+mod sparse;
+mod tar;
+mod zstd;
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{self, Read};
+use std::sync::Arc;
 
-use regent_oci::{Descriptor, DiffId};
+use regent_oci::{Descriptor, DiffId, Digest};
 
-use crate::capture::CapturedLayer;
+use crate::capture::{Capture, CapturedLayer};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::path::LayerPath;
+
+use self::inflate::Inflate;
+use self::keep::Keeper;
+use self::source::Source;
+use self::tar::Tar;
 
 /// Which layer, and what to look for beyond the analyzers' own matchers.
 #[derive(Debug, Clone)]
@@ -17,18 +37,92 @@ pub struct LayerSpec {
     pub descriptor: Descriptor,
     /// Verified as well where given: for archives whose layers are not named by a digest.
     pub diff_id: Option<DiffId>,
-    /// Files to keep besides those that matchers ask for: link targets that an earlier pass showed to matter. Empty
-    /// for a first pass, whose capture may be cached; a capture made with extras must not be.
+    /// Files to keep besides those that matchers ask for, and directories whose files are to be kept: link targets
+    /// that an earlier pass showed to matter. Empty for a first pass, whose capture may be cached; a capture made
+    /// with extras must not be.
     pub extra: BTreeSet<LayerPath>,
+}
+
+impl LayerSpec {
+    /// A first pass over the blob of this descriptor.
+    pub fn new(descriptor: Descriptor) -> Self {
+        Self { descriptor, diff_id: None, extra: BTreeSet::new() }
+    }
 }
 
 /// Reads a layer to its end, verifies it, and returns what is kept of it.
 ///
-/// Compression is told by the content (gzip, zstd, none), never by the media type.
+/// Compression is told by the content (gzip, zstd, none), never by the media type. Entries are read the way Go's
+/// `archive/tar` does, with which container runtimes unpack them: what a runtime sees is what is scanned.
 ///
 /// # Errors
-/// [`Error`]; nothing of the layer is released then.
+/// [`Error`]; nothing of the layer is released then. Bytes that are not the ones of the descriptor are told as such,
+/// also where they can't be decoded.
 pub fn capture_layer(spec: &LayerSpec, bytes: impl Read, limits: &Limits) -> Result<CapturedLayer, Error> {
-    let _ = (spec, bytes, limits);
-    unimplemented!("being written")
+    let mut source = Source::new(bytes, &spec.descriptor);
+    let digest = &spec.descriptor.digest;
+    let outcome = walk(spec, &mut source, limits).and_then(|walked| {
+        source.finish()?;
+        Ok(walked)
+    });
+    let walked = match outcome {
+        Ok(walked) => walked,
+        // The reason that counts for the reader is that these are other bytes, if they are.
+        Err(Fault::Undecodable(reason)) => {
+            source.finish().map_err(|fault| fault.into_error(digest))?;
+            return Err(Fault::Undecodable(reason).into_error(digest));
+        }
+        Err(fault) => return Err(fault.into_error(digest)),
+    };
+    if let (Some(DiffId(expected)), Some(actual)) = (&spec.diff_id, walked.diff_id)
+        && *expected != actual
+    {
+        return Err(Error::DiffIdMismatch { layer: digest.clone(), expected: expected.clone(), actual });
+    }
+    Ok(CapturedLayer { digest: digest.clone(), capture: Arc::new(walked.capture) })
+}
+
+struct Walked {
+    capture: Capture,
+    diff_id: Option<Digest>,
+}
+
+fn walk<R: Read>(spec: &LayerSpec, source: &mut Source<R>, limits: &Limits) -> Result<Walked, Fault> {
+    let diff_algorithm = spec.diff_id.as_ref().map(|DiffId(digest)| digest.algorithm());
+    let mut tar = Tar::new(Inflate::new(source, limits, diff_algorithm)?, limits);
+    let mut keeper = Keeper::new(&spec.extra, limits);
+    while let Some(entry) = tar.next_entry()? {
+        keeper.take(entry, &mut tar)?;
+    }
+    let diff_id = tar.into_inflate().finish()?;
+    Ok(Walked { capture: keeper.into_capture(), diff_id })
+}
+
+/// What stops the pass: [`Error`] without the layer's name.
+#[derive(Debug)]
+enum Fault {
+    Read(io::Error),
+    Size { expected_bytes: u64, actual_bytes: u64 },
+    Digest { actual: Digest },
+    Undecodable(String),
+    Limit { limit: &'static str, value: u64 },
+}
+
+impl Fault {
+    fn undecodable(reason: impl Into<String>) -> Self {
+        Self::Undecodable(reason.into())
+    }
+
+    fn into_error(self, layer: &Digest) -> Error {
+        let layer = layer.clone();
+        match self {
+            Self::Read(source) => Error::Read { layer, source },
+            Self::Size { expected_bytes, actual_bytes } => {
+                Error::SizeMismatch { layer, expected_bytes, actual_bytes }
+            }
+            Self::Digest { actual } => Error::DigestMismatch { layer, actual },
+            Self::Undecodable(reason) => Error::Undecodable { layer, reason },
+            Self::Limit { limit, value } => Error::Limit { layer, limit, value },
+        }
+    }
 }

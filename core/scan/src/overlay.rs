@@ -1,24 +1,38 @@
 //! The layers of an image seen as one file system.
 
-use std::collections::BTreeSet;
+mod links;
+mod tree;
 
-use crate::capture::{CapturedLayer, Kept};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use regent_oci::Digest;
+
+use crate::analyze;
+use crate::capture::{CapturedLayer, EntryKind, Kept};
 use crate::limits::Limits;
 use crate::path::LayerPath;
+
+use self::links::{End, Links, Via};
+use self::tree::{Place, Tree};
 
 /// The merged view of an image's layers (image-spec 1.1, layer.md, "Applying Changesets"): whiteouts and opaque
 /// markers apply to lower layers only, any entry hides a lower non-directory of its path, a non-directory hides all
 /// below it, links are followed inside the image.
+///
+/// A directory that is only implied by the path of something in it hides nothing: unpackers disagree on whether a
+/// lower link of that name stays.
 #[derive(Debug)]
 pub struct Overlay {
     files: Vec<OverlayFile>,
+    by_path: HashMap<LayerPath, usize>,
 }
 
 /// A file of the merged view, seen at one path.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverlayFile {
     /// The path at which it is seen. A file that a link leads to is seen at the link's path, where a matcher wants
-    /// that path, besides its own.
+    /// exactly that path or all of that directory, besides its own.
     pub path: LayerPath,
     /// What is kept of it.
     pub kept: Kept,
@@ -39,21 +53,163 @@ impl Overlay {
     /// Merges `layers`, base layer first.
     ///
     /// Where a link at a wanted path leads to a file that no matcher asked for, the second value names the layers to
-    /// read again and the paths to keep: the caller replaces those layers' captures and merges anew. A target that
-    /// is not there even then is treated as a dangling link.
+    /// read again and the paths to keep, lowest layer first: the caller replaces those layers' captures and merges
+    /// anew. A target that is not there even then is treated as a dangling link, and may be named again: one more
+    /// reading is enough for anything but a chain of hard links.
     pub fn new(layers: &[CapturedLayer], limits: &Limits) -> (Self, Vec<MissingTarget>) {
-        let _ = (layers, limits);
-        unimplemented!("being written")
+        let mut merge = Merge {
+            layers,
+            limits,
+            tree: Tree::new(layers),
+            links: Links::new(layers, limits),
+            seen: Vec::new(),
+            missing: BTreeMap::new(),
+        };
+        merge.add_entries();
+        for path in analyze::linked_paths() {
+            merge.add_linked_path(LayerPath::new(path));
+        }
+        for directory in analyze::linked_directories() {
+            merge.add_linked_directory(&LayerPath::new(directory));
+        }
+        merge.finish()
     }
 
-    /// The files in merge order: newest layer first, inside a layer the order of the tar.
+    /// The files in merge order: newest layer first, inside a layer the order of the tar. A file that is seen through
+    /// a link stands in the link's place.
     pub fn files(&self) -> impl Iterator<Item = &OverlayFile> {
         self.files.iter()
     }
 
     /// The content of the file at this path: `None` if there is no such file, or it is too large to have been kept.
     pub fn content(&self, path: &str) -> Option<&[u8]> {
-        let _ = path;
-        unimplemented!("being written")
+        let file = self.files.get(*self.by_path.get(path)?)?;
+        file.kept.content.as_deref()
+    }
+}
+
+struct Merge<'a> {
+    layers: &'a [CapturedLayer],
+    limits: &'a Limits,
+    tree: Tree<'a>,
+    links: Links<'a>,
+    /// Files with the place that decides their order.
+    seen: Vec<(Place, OverlayFile)>,
+    missing: BTreeMap<usize, BTreeSet<LayerPath>>,
+}
+
+impl Merge<'_> {
+    /// All files at their own paths. A hard link is a file at its own path.
+    fn add_entries(&mut self) {
+        for (layer, captured) in self.layers.iter().enumerate().rev() {
+            for (index, entry) in captured.capture.entries.iter().enumerate() {
+                let place = Place { layer, index };
+                if !matches!(entry.kind, EntryKind::File(_) | EntryKind::HardLink(_))
+                    || !self.tree.is_visible(&entry.path, place)
+                {
+                    continue;
+                }
+                if let EntryKind::File(kept) = &entry.kind {
+                    self.seen
+                        .push((place, OverlayFile { path: entry.path.clone(), kept: kept.clone(), layer }));
+                } else {
+                    self.add_through_link(entry.path.clone());
+                }
+            }
+        }
+    }
+
+    /// A wanted path that is a link, or lies behind one.
+    fn add_linked_path(&mut self, path: LayerPath) {
+        if self.tree.visible(&path).is_none_or(|place| self.is_symlink(place)) {
+            self.add_through_link(path);
+        }
+    }
+
+    /// A directory all of whose files are wanted: those behind links in it, and all of them where it is a link itself.
+    fn add_linked_directory(&mut self, directory: &LayerPath) {
+        let Some((real, via)) = self.links.directory(&self.tree, directory) else { return };
+        for link in self.symlinks_below(&real) {
+            if let Some(rest) = link.strip_prefix(&real) {
+                self.add_through_link(directory.join(rest));
+            }
+        }
+        let Some(via) = via else { return };
+        let below: Vec<_> = self
+            .seen
+            .iter()
+            .filter(|(_, file)| file.path.is_within(real.as_str()))
+            .filter_map(|(_, file)| {
+                let path = directory.join(file.path.strip_prefix(&real)?);
+                Some((via, OverlayFile { path, ..file.clone() }))
+            })
+            .collect();
+        // Files of the real directory are kept only where a matcher asks for them there too.
+        if !analyze::wants(&real.join("file")).content {
+            let kept_in: BTreeSet<usize> = below.iter().map(|(_, file)| file.layer).collect();
+            for layer in self.tree.directory_layers(&real) {
+                if !kept_in.contains(&layer) {
+                    self.missing.entry(layer).or_default().insert(real.clone());
+                }
+            }
+        }
+        self.seen.extend(below);
+    }
+
+    fn symlinks_below(&self, directory: &LayerPath) -> Vec<LayerPath> {
+        let mut found = Vec::new();
+        for (layer, captured) in self.layers.iter().enumerate().rev() {
+            for (index, entry) in captured.capture.entries.iter().enumerate() {
+                if matches!(entry.kind, EntryKind::Symlink(_))
+                    && entry.path.is_within(directory.as_str())
+                    && self.tree.is_visible(&entry.path, Place { layer, index })
+                {
+                    found.push(entry.path.clone());
+                }
+            }
+        }
+        found
+    }
+
+    fn is_symlink(&self, place: Place) -> bool {
+        place.entry(self.layers).is_some_and(|entry| matches!(entry.kind, EntryKind::Symlink(_)))
+    }
+
+    /// Adds the file that a wanted path leads to, or notes that it is missing.
+    fn add_through_link(&mut self, path: LayerPath) {
+        let want = analyze::wants(&path);
+        let Some(Via { link, end }) = self.links.follow(&self.tree, &path) else { return };
+        match end {
+            End::File(place) => {
+                let Some(entry) = place.entry(self.layers) else { return };
+                let EntryKind::File(kept) = &entry.kind else { return };
+                let mut kept = kept.clone();
+                if want.content && kept.content.is_none() && kept.size_bytes <= self.limits.kept_file_bytes {
+                    self.missing.entry(place.layer).or_default().insert(entry.path.clone());
+                    return;
+                }
+                if want.sha256 && kept.sha256.is_none() {
+                    kept.sha256 = kept.content.as_deref().map(Digest::sha256);
+                }
+                self.seen.push((link, OverlayFile { path, kept, layer: place.layer }));
+            }
+            End::NotKept { layer, path } => {
+                self.missing.entry(layer).or_default().insert(path);
+            }
+        }
+    }
+
+    fn finish(mut self) -> (Overlay, Vec<MissingTarget>) {
+        self.seen.sort_by_key(|(place, _)| (Reverse(place.layer), place.index));
+        let mut overlay = Overlay { files: Vec::with_capacity(self.seen.len()), by_path: HashMap::new() };
+        for (_, file) in self.seen {
+            // A wanted file in a wanted directory comes twice.
+            overlay.by_path.entry(file.path.clone()).or_insert_with(|| {
+                overlay.files.push(file);
+                overlay.files.len() - 1
+            });
+        }
+        let missing = self.missing.into_iter().map(|(layer, paths)| MissingTarget { layer, paths }).collect();
+        (overlay, missing)
     }
 }

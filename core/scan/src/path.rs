@@ -1,5 +1,6 @@
 //! Paths inside an image.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -13,25 +14,28 @@ pub struct LayerPath(Box<str>);
 impl LayerPath {
     /// Normalises any text, e.g. a tar entry's name: it is taken relative to `/`. NULs are dropped.
     pub fn new(text: &str) -> Self {
-        let mut parts: Vec<&str> = Vec::new();
+        let bare = text.strip_prefix('.').filter(|rest| rest.starts_with('/')).unwrap_or(text);
+        let bare = bare.strip_prefix('/').unwrap_or(bare);
+        let bare = bare.strip_suffix('/').unwrap_or(bare);
+        // Nearly every name in a tar is in order after that, and takes one allocation.
+        if is_normal(bare) {
+            let mut path = String::with_capacity(bare.len() + 1);
+            path.push('/');
+            path.push_str(bare);
+            return Self(path.into());
+        }
+        let mut parts: Vec<String> = Vec::new();
         for part in text.split('/') {
-            match part {
+            let part: String = part.chars().filter(|&c| c != '\0').collect();
+            match part.as_str() {
                 "" | "." => {}
                 ".." => {
                     parts.pop();
                 }
-                part => parts.push(part),
+                _ => parts.push(part),
             }
         }
-        let mut path = String::with_capacity(text.len() + 1);
-        for part in parts {
-            path.push('/');
-            path.extend(part.chars().filter(|&c| c != '\0'));
-        }
-        if path.is_empty() {
-            path.push('/');
-        }
-        Self(path.into())
+        Self(format!("/{}", parts.join("/")).into())
     }
 
     /// The path of a link's target, seen from the link itself (a target without a leading `/` is relative to the
@@ -76,10 +80,66 @@ impl LayerPath {
             || self.0.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// The text behind `directory`, without a slash in front: empty for the directory itself, `None` for what is not
+    /// within it.
+    pub(crate) fn strip_prefix(&self, directory: &Self) -> Option<&str> {
+        if directory.0.len() == 1 {
+            return self.0.strip_prefix('/');
+        }
+        let rest = self.0.strip_prefix(directory.as_str())?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+
     /// A path below this one.
     #[must_use]
     pub fn join(&self, below: &str) -> Self {
         Self::new(&format!("{}/{below}", self.0))
+    }
+
+    /// The components, outermost first.
+    pub(crate) fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.split('/').filter(|c| !c.is_empty())
+    }
+}
+
+/// Whether text is `a/b/c`: no empty component, no `.` or `..`, no NUL.
+fn is_normal(text: &str) -> bool {
+    text.split('/').all(|c| !matches!(c, "" | "." | "..")) && memchr::memchr(0, text.as_bytes()).is_none()
+}
+
+/// FNV-1a, 64 bit, over a path's text, fed component by component: the hash of `/a/b` is that of `/a` continued with
+/// `/b`, so one pass over a path gives the hashes of all its ancestors. It stands in captures, hence it is written
+/// out here and never changes within a [`CAPTURE_VERSION`](crate::CAPTURE_VERSION).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PathHash(u64);
+
+impl PathHash {
+    /// The hash of `/`.
+    pub(crate) const ROOT: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    /// The hash of a path.
+    pub(crate) fn of(path: &LayerPath) -> Self {
+        if path.0.len() == 1 { Self::ROOT } else { Self::ROOT.update(path.0.as_bytes()) }
+    }
+
+    /// The hash of a path one component longer.
+    pub(crate) fn child(self, name: &str) -> Self {
+        self.update(b"/").update(name.as_bytes())
+    }
+
+    /// The number that captures hold.
+    pub(crate) fn value(self) -> u64 {
+        self.0
+    }
+
+    fn update(self, bytes: &[u8]) -> Self {
+        Self(bytes.iter().fold(self.0, |hash, &b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)))
+    }
+}
+
+impl Borrow<str> for LayerPath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -121,6 +181,13 @@ mod tests {
             ("a/./b/../c", "/a/c"),
             ("", "/"),
             ("..", "/"),
+            (".", "/"),
+            ("./", "/"),
+            ("./a/", "/a"),
+            (".hidden/x", "/.hidden/x"),
+            ("a\0b", "/ab"),
+            ("a/.\0./b", "/b"),
+            ("..a/b..", "/..a/b.."),
         ];
         for (name, path) in rows {
             assert_eq!(LayerPath::new(name).as_str(), path, "{name}");
@@ -141,5 +208,23 @@ mod tests {
         assert_eq!(path.ancestors().collect::<Vec<_>>(), ["/a/b", "/a"]);
         assert!(path.is_within("/a") && path.is_within("/a/b/c") && path.is_within("/"));
         assert!(!path.is_within("/a/bb") && !path.is_within("/a/b/c/d"));
+    }
+
+    #[test]
+    fn a_hash_can_be_built_from_components() {
+        let path = LayerPath::new("var/lib/dpkg");
+        let hash = path.components().fold(PathHash::ROOT, PathHash::child);
+        assert_eq!(hash, PathHash::of(&path));
+        assert_eq!(hash.value(), 0x57f3_4ecf_97fd_8a8f, "stands in stored captures");
+        assert_eq!(PathHash::of(&LayerPath::new("/")), PathHash::ROOT);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(text in "[./a\0]{0,12}") {
+            let once = LayerPath::new(&text);
+            proptest::prop_assert_eq!(LayerPath::new(once.as_str()), once.clone());
+            proptest::prop_assert!(once.as_str() == "/" || once.components().all(|c| c != "." && c != ".."));
+        }
     }
 }

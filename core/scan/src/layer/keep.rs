@@ -1,0 +1,272 @@
+//! What is kept of the entries, as they pass.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
+
+use bytes::Bytes;
+use regent_oci::Algorithm;
+
+use super::Fault;
+use super::tar::{FileData, Tar, TarEntry, TarKind};
+use crate::analyze::{self, Want};
+use crate::capture::{CAPTURE_VERSION, Capture, Entry, EntryKind, Kept};
+use crate::limits::Limits;
+use crate::path::{LayerPath, PathHash};
+
+/// What a kept entry costs besides its texts and content, and what each component of its path costs when layers are
+/// merged. Counted as kept bytes, so that a layer of millions of links is bounded as well.
+const ENTRY_BYTES: usize = 128;
+const COMPONENT_BYTES: usize = 64;
+
+/// No more than this is set aside on a header's word alone.
+const MAX_RESERVED_BYTES: u64 = 1 << 20;
+
+/// Collects a layer's capture.
+pub(super) struct Keeper<'a> {
+    extra: &'a BTreeSet<LayerPath>,
+    limits: &'a Limits,
+    slots: Vec<Slot>,
+    /// Where a path's entry is among `slots`. Without whiteouts and markers, which don't replace what their own layer
+    /// has at the path.
+    index: HashMap<LayerPath, usize>,
+    seen: Vec<Seen>,
+    kept_bytes: u64,
+}
+
+/// A kept entry, at the place of its path's first occurrence.
+struct Slot {
+    entry: Entry,
+    /// When its path occurred last.
+    position: u64,
+    /// Whether it is what its path was last.
+    is_current: bool,
+}
+
+/// That a path occurred: 16 bytes for each entry of the layer, sorted and merged at the end.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    path: u64,
+    /// The number of the entry, times four, plus the [`Shape`].
+    position_and_shape: u64,
+}
+
+/// What was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Directory,
+    /// Anything else, not kept.
+    Passed,
+    /// Anything else, kept.
+    Kept,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(extra: &'a BTreeSet<LayerPath>, limits: &'a Limits) -> Self {
+        Self { extra, limits, slots: Vec::new(), index: HashMap::new(), seen: Vec::new(), kept_bytes: 0 }
+    }
+
+    /// Keeps of the entry what is asked for. Its data is read from `tar` if it is needed.
+    pub(super) fn take<R: Read>(&mut self, entry: TarEntry, tar: &mut Tar<'_, R>) -> Result<(), Fault> {
+        let TarEntry { path, kind } = entry;
+        if let Some(hidden) = path.file_name().strip_prefix(".wh.") {
+            return self.take_whiteout(&path, hidden);
+        }
+        if path.as_str() == "/" {
+            return Ok(());
+        }
+        match kind {
+            TarKind::Directory => self.pass(&path, Shape::Directory),
+            TarKind::Special => self.pass(&path, Shape::Passed),
+            TarKind::Symlink(target) => return self.keep(path, EntryKind::Symlink(target)),
+            TarKind::HardLink(target) => {
+                if self.wants(&path).any() {
+                    return self.keep(path, EntryKind::HardLink(target));
+                }
+                self.pass(&path, Shape::Passed);
+            }
+            TarKind::File(data) => {
+                let want = self.wants(&path);
+                if want.any() {
+                    let kept = self.read(want, data, tar)?;
+                    return self.keep(path, EntryKind::File(kept));
+                }
+                self.pass(&path, Shape::Passed);
+            }
+        }
+        Ok(())
+    }
+
+    /// The capture of all that was taken.
+    pub(super) fn into_capture(self) -> Capture {
+        let paths = PathHistory::merge(self.seen);
+        let find = |hash: PathHash| {
+            paths.binary_search_by_key(&hash.value(), |path| path.hash).ok().and_then(|i| paths.get(i))
+        };
+        // A non-directory that comes after what lies below its path replaces the directory with all in it.
+        let is_replaced = |slot: &Slot| {
+            let mut hash = PathHash::ROOT;
+            slot.entry.path.parent().components().any(|name| {
+                hash = hash.child(name);
+                find(hash).is_some_and(|path| path.last_non_directory.is_some_and(|at| at > slot.position))
+            })
+        };
+        let entries = self
+            .slots
+            .into_iter()
+            .filter(|slot| slot.is_current && !is_replaced(slot))
+            .map(|slot| slot.entry)
+            .collect();
+        let all = |shape| paths.iter().filter(move |path| path.last == shape).map(|path| path.hash).collect();
+        Capture {
+            version: CAPTURE_VERSION,
+            entries,
+            hidden_by_files: all(Shape::Passed),
+            hidden_by_directories: all(Shape::Directory),
+        }
+    }
+
+    /// Image-spec 1.1, layer.md, "Whiteouts" and "Opaque Whiteout".
+    fn take_whiteout(&mut self, marker: &LayerPath, hidden: &str) -> Result<(), Fault> {
+        match hidden {
+            ".wh..opq" => {
+                self.push(Entry { path: marker.parent(), kind: EntryKind::Opaque }, u64::MAX).map(drop)
+            }
+            // Names that no file can have, and what aufs kept for itself.
+            "" | "." | ".." => Ok(()),
+            aufs if aufs.starts_with(".wh.") => Ok(()),
+            name => {
+                let path = marker.parent().join(name);
+                self.push(Entry { path, kind: EntryKind::Whiteout }, u64::MAX).map(drop)
+            }
+        }
+    }
+
+    fn wants(&self, path: &LayerPath) -> Want {
+        let is_extra = !self.extra.is_empty()
+            && (self.extra.contains(path)
+                || path.ancestors().any(|directory| self.extra.contains(directory)));
+        if is_extra { Want { content: true, sha256: true } } else { analyze::wants(path) }
+    }
+
+    fn read<R: Read>(&self, want: Want, data: FileData, tar: &mut Tar<'_, R>) -> Result<Kept, Fault> {
+        let size_bytes = data.size_bytes;
+        let keeps_content = want.content && size_bytes <= self.limits.kept_file_bytes;
+        if keeps_content {
+            self.check_budget(size_bytes)?;
+        }
+        let mut content = Vec::new();
+        if keeps_content {
+            content.reserve(usize::try_from(size_bytes.min(MAX_RESERVED_BYTES)).unwrap_or_default());
+        }
+        let mut digester = want.sha256.then(|| Algorithm::Sha256.digester());
+        if keeps_content || want.sha256 {
+            tar.read_data(data, |piece| {
+                if keeps_content {
+                    content.extend_from_slice(piece);
+                }
+                if let Some(digester) = &mut digester {
+                    digester.update(piece);
+                }
+            })?;
+        }
+        Ok(Kept {
+            size_bytes,
+            content: keeps_content.then(|| Bytes::from(content.into_boxed_slice())),
+            sha256: digester.map(regent_oci::Digester::finish),
+        })
+    }
+
+    fn keep(&mut self, path: LayerPath, kind: EntryKind) -> Result<(), Fault> {
+        let position = self.see(&path, Shape::Kept);
+        let entry = Entry { path, kind };
+        if let Some(slot) = self.index.get(&entry.path).and_then(|&at| self.slots.get_mut(at)) {
+            self.kept_bytes -= cost(&slot.entry);
+            let cost = cost(&entry);
+            *slot = Slot { entry, position, is_current: true };
+            return self.spend(cost);
+        }
+        let path = entry.path.clone();
+        let at = self.push(entry, position)?;
+        self.index.insert(path, at);
+        Ok(())
+    }
+
+    /// Adds an entry, and returns its place.
+    fn push(&mut self, entry: Entry, position: u64) -> Result<usize, Fault> {
+        self.spend(cost(&entry))?;
+        self.slots.push(Slot { entry, position, is_current: true });
+        Ok(self.slots.len() - 1)
+    }
+
+    /// Notes a path of which nothing is kept.
+    fn pass(&mut self, path: &LayerPath, shape: Shape) {
+        self.see(path, shape);
+        if let Some(slot) = self.index.get(path).and_then(|&at| self.slots.get_mut(at)) {
+            slot.is_current = false;
+        }
+    }
+
+    /// Returns the entry's number.
+    fn see(&mut self, path: &LayerPath, shape: Shape) -> u64 {
+        let position = self.seen.len() as u64;
+        let position_and_shape = position * 4 + shape as u64;
+        self.seen.push(Seen { path: PathHash::of(path).value(), position_and_shape });
+        position
+    }
+
+    fn spend(&mut self, cost: u64) -> Result<(), Fault> {
+        self.check_budget(cost)?;
+        self.kept_bytes += cost;
+        Ok(())
+    }
+
+    fn check_budget(&self, cost: u64) -> Result<(), Fault> {
+        let value = self.limits.kept_layer_bytes;
+        if self.kept_bytes.saturating_add(cost) > value {
+            return Err(Fault::Limit { limit: "kept_layer_bytes", value });
+        }
+        Ok(())
+    }
+}
+
+fn cost(entry: &Entry) -> u64 {
+    let path = entry.path.as_str().len() + entry.path.components().count() * COMPONENT_BYTES;
+    let kind = match &entry.kind {
+        EntryKind::File(kept) => kept.content.as_ref().map_or(0, Bytes::len),
+        EntryKind::Symlink(target) => target.len(),
+        EntryKind::HardLink(target) => target.as_str().len(),
+        EntryKind::Whiteout | EntryKind::Opaque => 0,
+    };
+    (ENTRY_BYTES + path + kind) as u64
+}
+
+/// All that happened at one path in a layer.
+struct PathHistory {
+    hash: u64,
+    last: Shape,
+    last_non_directory: Option<u64>,
+}
+
+impl PathHistory {
+    /// One for each path, in the order of hashes.
+    fn merge(mut seen: Vec<Seen>) -> Vec<Self> {
+        seen.sort_unstable();
+        let mut merged: Vec<Self> = Vec::new();
+        for Seen { path, position_and_shape } in seen {
+            let shape = match position_and_shape % 4 {
+                0 => Shape::Directory,
+                1 => Shape::Passed,
+                _ => Shape::Kept,
+            };
+            let non_directory = (shape != Shape::Directory).then_some(position_and_shape / 4);
+            match merged.last_mut() {
+                Some(history) if history.hash == path => {
+                    history.last = shape;
+                    history.last_non_directory = non_directory.or(history.last_non_directory);
+                }
+                _ => merged.push(Self { hash: path, last: shape, last_non_directory: non_directory }),
+            }
+        }
+        merged
+    }
+}

@@ -1,1 +1,35 @@
-//! (being written)
+//! Findings → results. Pure functions: no I/O, no clock, the same bytes for the same input.
+//!
+//! [`scan_result`] makes the machine-readable result, [`table`] the one for people. Both take what a scan found
+//! ([`regent_scan::Findings`]), the image's manifest and configuration ([`ImageFacts`]), and the caller's
+//! [`Options`].
+//!
+//! Inside, the packages of the operating system become a tree (`os_tree`), instructions of the history or of a
+//! Dockerfile label it (`instructions`, `dockerfile`), and the tree is folded into the graph that is reported
+//! (`graph`). Facts are cut to their limits last (`truncation`).
+
+mod ascii;
+mod dockerfile;
+mod error;
+mod facts;
+mod graph;
+mod input;
+mod instructions;
+mod names;
+mod options;
+mod os_tree;
+mod path_count;
+mod purl;
+mod result;
+mod table;
+mod tree;
+mod truncation;
+mod user_packages;
+mod warnings;
+
+pub use ascii::to_ascii_json;
+pub use error::Error;
+pub use input::{Compat, Digests, ImageFacts, ImageName, LayerNames};
+pub use options::{Flag, GivenDigests, Globs, NameOption, Options};
+pub use result::{Fact, Identity, IdentityArgs, ScanResponse, ScanResult, Target, scan_result};
+pub use table::table;

@@ -1,0 +1,100 @@
+//! The tree of packages that a graph is folded from.
+//!
+//! An arena: trees may be as deep as an image has packages, which neither recursion nor dropping nested boxes
+//! would survive.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Index, IndexMut};
+
+/// A place in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NodeIndex(usize);
+
+/// A package at one place of the tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TreeNode {
+    /// As reported.
+    pub(crate) name: String,
+    /// As reported; may be empty.
+    pub(crate) version: Option<String>,
+    /// The package URL.
+    pub(crate) purl: Option<String>,
+    /// What the graph's node is labelled with.
+    pub(crate) labels: BTreeMap<&'static str, String>,
+    /// In order of attachment, each name once.
+    pub(crate) children: Vec<NodeIndex>,
+}
+
+/// The packages below a root that is described elsewhere.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    nodes: Vec<TreeNode>,
+    root: Vec<NodeIndex>,
+    root_names: HashMap<String, usize>,
+}
+
+impl Tree {
+    /// Puts a node into the tree, attached to nothing yet.
+    pub(crate) fn insert(&mut self, node: TreeNode) -> NodeIndex {
+        self.nodes.push(node);
+        NodeIndex(self.nodes.len() - 1)
+    }
+
+    /// Attaches a node to the root. One of the same name is replaced, at its place.
+    pub(crate) fn attach_to_root(&mut self, node: NodeIndex) {
+        let name = self[node].name.clone();
+        let place = *self.root_names.entry(name).or_insert(self.root.len());
+        match self.root.get_mut(place) {
+            Some(child) => *child = node,
+            None => self.root.push(node),
+        }
+    }
+
+    /// The root's children in order of attachment.
+    pub(crate) fn root(&self) -> &[NodeIndex] {
+        &self.root
+    }
+
+    /// Keeps only the root's children for which `keep` says so.
+    pub(crate) fn retain_at_root(&mut self, keep: impl Fn(&TreeNode) -> bool) {
+        let root = std::mem::take(&mut self.root);
+        self.root_names.clear();
+        for node in root {
+            if keep(&self[node]) {
+                self.attach_to_root(node);
+            }
+        }
+    }
+
+    /// Every node, attached or not.
+    pub(crate) fn nodes_mut(&mut self) -> impl Iterator<Item = &mut TreeNode> {
+        self.nodes.iter_mut()
+    }
+
+    /// All nodes below `node`, itself left out, nearest first on each branch.
+    pub(crate) fn below(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        let mut found = Vec::new();
+        let mut open: Vec<NodeIndex> = self[node].children.iter().rev().copied().collect();
+        while let Some(next) = open.pop() {
+            found.push(next);
+            open.extend(self[next].children.iter().rev());
+        }
+        found
+    }
+}
+
+impl Index<NodeIndex> for Tree {
+    type Output = TreeNode;
+
+    #[expect(clippy::indexing_slicing, reason = "only insert makes an index, and nothing is ever taken out")]
+    fn index(&self, index: NodeIndex) -> &TreeNode {
+        &self.nodes[index.0]
+    }
+}
+
+impl IndexMut<NodeIndex> for Tree {
+    #[expect(clippy::indexing_slicing, reason = "only insert makes an index, and nothing is ever taken out")]
+    fn index_mut(&mut self, index: NodeIndex) -> &mut TreeNode {
+        &mut self.nodes[index.0]
+    }
+}

@@ -1,0 +1,35 @@
+//! The fact `pluginWarnings`: what a reader must know to trust the rest.
+
+use regent_scan::Gap;
+use serde_json::{Map, Value, json};
+
+/// Collected while a result is made.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings {
+    /// About the options.
+    pub(crate) parameter_checks: Vec<String>,
+    /// About what was left out to bound the result.
+    pub(crate) limits: Vec<&'static str>,
+}
+
+impl Warnings {
+    /// The fact's data; `None` where there is nothing to warn of.
+    pub(crate) fn into_fact(self, gaps: &[Gap], truncated: &Map<String, Value>) -> Option<Value> {
+        let unreadable: Vec<Value> = gaps
+            .iter()
+            .map(|gap| json!({ "path": gap.path.as_str(), "code": gap.code, "reason": gap.reason }))
+            .collect();
+        let parts = [
+            ("parameterChecks", json!(self.parameter_checks), self.parameter_checks.is_empty()),
+            ("unreadableFiles", json!(unreadable), unreadable.is_empty()),
+            ("limits", json!(self.limits), self.limits.is_empty()),
+            ("truncatedFacts", json!(truncated), truncated.is_empty()),
+        ];
+        let data: Map<String, Value> = parts
+            .into_iter()
+            .filter(|(_, _, is_empty)| !is_empty)
+            .map(|(name, value, _)| (name.to_owned(), value))
+            .collect();
+        (!data.is_empty()).then_some(Value::Object(data))
+    }
+}

@@ -9,7 +9,7 @@ use crate::error::{Error, RegistryCode, Subject};
 use crate::retry::retry_after;
 
 /// The most of an error's body that is read, in bytes.
-const MAX_ERROR_BYTES: u64 = 64 << 10;
+pub(crate) const MAX_ERROR_BYTES: u64 = 64 << 10;
 
 /// What is known of a refusal: never its words.
 #[derive(Debug, Default)]

@@ -146,7 +146,7 @@ mod tests {
             secret: "t".to_owned().into(),
             asked,
             renew_at: now + Duration::from_secs(54),
-            expires: now + Duration::from_secs(60),
+            expires: now + Duration::from_mins(1),
         }
     }
 

@@ -94,7 +94,7 @@ impl Client {
     pub async fn manifest(&self, reference: &Reference) -> Result<Manifest, Error> {
         let request = self.manifest_request(Method::GET, reference);
         let (scope, subject) = (Scope::pull(&self.repository), self.subject(reference));
-        let response = self.session.send(request, &scope, &subject).await?;
+        let response = self.session.fetch(request, &scope, &subject).await?;
         let content_type = text(&response.headers, &CONTENT_TYPE).map(str::to_owned);
         let stated = read_digest(&response.headers);
         let raw = success(response, MAX_MANIFEST_BYTES as u64, &subject).await?;

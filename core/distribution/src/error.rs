@@ -116,7 +116,7 @@ pub enum Error {
         registry_code: Option<RegistryCode>,
     },
     /// Not there, or hidden: many registries answer 404 for what the credentials may not see.
-    #[error("{subject} does not exist, or the credentials may not see it{}", shown(registry_code.as_ref()))]
+    #[error("can't find {subject}: not there, or not visible to the credentials{}", shown(registry_code.as_ref()))]
     NotFound {
         /// What was to be read.
         subject: Subject,

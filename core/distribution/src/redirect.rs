@@ -43,7 +43,7 @@ impl RedirectPolicy {
     /// # Errors
     /// [`Error::RedirectRefused`]; [`Error::AnswerInvalid`] without a usable `Location`.
     pub(crate) fn follow(
-        &self,
+        self,
         request: &Request,
         answer: &HeaderMap,
         registry: &Url,

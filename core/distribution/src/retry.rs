@@ -31,7 +31,7 @@ impl Default for RetryPolicy {
             attempts: 4,
             first_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(10),
-            max_demanded: Duration::from_secs(60),
+            max_demanded: Duration::from_mins(1),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, Method, StatusCode};
 use regent_oci::RepositoryName;
-use regent_transport::{Body, Request, Response, Transport, collect};
+use regent_transport::{Body, Request, Response, Transport};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::answer::{Failure, success, transient};
+use crate::answer::{Failure, MAX_ERROR_BYTES, read_bounded, success, transient};
 use crate::authenticator::Authenticator;
 use crate::authorize::{Ask, Authorized, Authorizer, Credentials, Proof, Refusal};
 use crate::challenge::Challenge;
@@ -102,7 +102,7 @@ impl Session {
     /// [`Error::NotFound`]: no registry, or a wrong path. Else as [`Session::send`].
     pub async fn ping(&self) -> Result<(), Error> {
         let request = Request::get(self.endpoint.ping());
-        let response = self.send(request, &Scope::none(), &Subject::Registry).await?;
+        let response = self.fetch(request, &Scope::none(), &Subject::Registry).await?;
         success(response, Request::DEFAULT_MAX_BODY_BYTES, &Subject::Registry).await.map(drop)
     }
 
@@ -117,7 +117,7 @@ impl Session {
         scope: &Scope,
         subject: &Subject,
     ) -> Result<(T, HeaderMap), Error> {
-        let response = self.send(Request::get(url), scope, subject).await?;
+        let response = self.fetch(Request::get(url), scope, subject).await?;
         let headers = response.headers.clone();
         let body = success(response, Request::DEFAULT_MAX_BODY_BYTES, subject).await?;
         let value = serde_json::from_slice(&body).map_err(|e| Error::AnswerInvalid {
@@ -137,12 +137,31 @@ impl Session {
     /// [`Error::NotFound`] (Harbor's way to say so is an empty challenge), [`Error::RateLimited`],
     /// [`Error::Unavailable`]; of redirects and of the transport.
     pub async fn send(&self, request: Request, scope: &Scope, subject: &Subject) -> Result<Response, Error> {
+        self.exchange(request, scope, subject, Reading::Head).await
+    }
+
+    /// As [`Session::send`], with the body read whole, up to [`Request::max_body_bytes`]: a connection that breaks
+    /// within it is a reason to try again too.
+    ///
+    /// # Errors
+    /// As [`Session::send`]; [`Error::TooLarge`].
+    pub async fn fetch(&self, request: Request, scope: &Scope, subject: &Subject) -> Result<Response, Error> {
+        self.exchange(request, scope, subject, Reading::Whole).await
+    }
+
+    async fn exchange(
+        &self,
+        request: Request,
+        scope: &Scope,
+        subject: &Subject,
+        reading: Reading,
+    ) -> Result<Response, Error> {
         if !same_origin(&request.url, self.endpoint.url()) {
             let reason = format!("{} is not where this session's requests go", origin_text(&request.url));
             return Err(Error::Endpoint { reason });
         }
         let first = self.authorizer.authorize(scope, Ask::Cached).await?;
-        let response = self.dispatch(&request, &first.headers, subject).await?;
+        let response = self.dispatch(&request, &first.headers, subject, reading).await?;
         let (refusal, failure) = match sift(response, subject, first.headers).await? {
             Sifted::Answer(response) => return Ok(response),
             Sifted::Refused(refusal, failure) => (refusal, failure),
@@ -150,7 +169,7 @@ impl Session {
         let second = self.authorizer.authorize(scope, Ask::Refused(&refusal)).await;
         let second = second.map_err(|error| explained(error, &failure, subject))?;
         let proof = second.proof;
-        let response = self.dispatch(&request, &second.headers, subject).await?;
+        let response = self.dispatch(&request, &second.headers, subject, reading).await?;
         match sift(response, subject, second.headers).await? {
             Sifted::Answer(response) => Ok(response),
             Sifted::Refused(refusal, failure) => Err(self.final_refusal(&refusal, failure, proof, subject)),
@@ -197,6 +216,7 @@ impl Session {
         request: &Request,
         authorization: &HeaderMap,
         subject: &Subject,
+        reading: Reading,
     ) -> Result<Response, Error> {
         let mut request = request.clone();
         for (name, value) in authorization {
@@ -204,10 +224,15 @@ impl Session {
         }
         let idempotent = matches!(request.method, Method::GET | Method::HEAD);
         let policy = if idempotent { self.retry } else { RetryPolicy::never() };
-        policy.run(&*self.transport, |_| self.follow(request.clone(), subject)).await
+        policy.run(&*self.transport, |_| self.follow(request.clone(), subject, reading)).await
     }
 
-    async fn follow(&self, mut request: Request, subject: &Subject) -> Result<Response, Error> {
+    async fn follow(
+        &self,
+        mut request: Request,
+        subject: &Subject,
+        reading: Reading,
+    ) -> Result<Response, Error> {
         let registry = self.endpoint.url();
         for _ in 0..=self.redirects.max_hops {
             let response = self.transport.send(request.clone()).await?;
@@ -227,7 +252,10 @@ impl Session {
                 });
             }
             if !is_redirect(&request.method, response.status) {
-                return Ok(response);
+                return match reading {
+                    Reading::Head => Ok(response),
+                    Reading::Whole => read_whole(response, request.max_body_bytes, subject).await,
+                };
             }
             request = self.redirects.follow(&request, &response.headers, registry, subject)?;
         }
@@ -251,6 +279,21 @@ impl Session {
         }
         Error::CredentialsRejected { host: self.endpoint.host(), registry_code: failure.code }
     }
+}
+
+/// How much of an answer is part of the attempt.
+#[derive(Debug, Clone, Copy)]
+enum Reading {
+    /// Status and headers; the body is for the caller to read.
+    Head,
+    /// All of it.
+    Whole,
+}
+
+async fn read_whole(response: Response, limit_bytes: u64, subject: &Subject) -> Result<Response, Error> {
+    let Response { status, headers, body } = response;
+    let body = Body::whole(read_bounded(body, limit_bytes, subject).await?);
+    Ok(Response { status, headers, body })
 }
 
 /// An authorizer's error with what it can't know: the object, and what the registry said.
@@ -299,7 +342,7 @@ async fn sift(response: Response, subject: &Subject, sent: HeaderMap) -> Result<
         // public.ecr.aws answers an expired token with 400 and no challenge.
         StatusCode::BAD_REQUEST if !sent.is_empty() => {
             let Response { status, headers, body } = response;
-            let bytes = collect(body).await.unwrap_or_default();
+            let bytes = read_bounded(body, MAX_ERROR_BYTES, subject).await.unwrap_or_default();
             let failure = Failure::of(&bytes);
             if failure.says_expired {
                 return Ok(Sifted::Refused(Refusal { status, challenges: Vec::new(), sent }, failure));

@@ -25,9 +25,9 @@ const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// The most redirects of a token request.
 const MAX_HOPS: u32 = 3;
 /// "If omitted, this defaults to 60 seconds"; smaller values are raised to it, as others do.
-const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+const SHORTEST_LIFE: Duration = Duration::from_mins(1);
 /// Longer lives are not believed: a token is asked for again at least once a day.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 /// The name by which the POST flow knows us.
 const CLIENT_ID: &str = "regent";
 

@@ -6,7 +6,7 @@ use regent_distribution::{Client, Error, ManifestHead};
 use regent_oci::{Descriptor, Digest, MediaType, Reference};
 use regent_transport::Fault as _;
 
-use crate::script::{Reply, Script, bearer_challenge, ok, redirect, reply, robot, run, token};
+use crate::script::{Reply, Script, bearer_challenge, broken, ok, redirect, reply, robot, run, token};
 
 const MANIFEST: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
 
@@ -54,6 +54,7 @@ fn all_manifest_types_are_accepted_and_no_compression() {
 fn a_manifest_is_what_its_digest_says_or_an_error() {
     let by_digest = || Reference::Digest(digest());
     let sha512 = Digest::of(regent_oci::Algorithm::Sha512, MANIFEST.as_bytes());
+    let (start, rest) = MANIFEST.split_at(10);
     let rows: Vec<(&str, Reference, Reply, &str)> = vec![
         ("by tag, without a header", by_tag(), typed(ok(MANIFEST)), ""),
         ("by tag, with the right header", by_tag(), stated(typed(ok(MANIFEST)), &digest()), ""),
@@ -75,7 +76,7 @@ fn a_manifest_is_what_its_digest_says_or_an_error() {
             stated(typed(ok(MANIFEST)), &other()),
             "digest_mismatch",
         ),
-        ("in pieces", by_digest(), typed(ok(&MANIFEST[..10]).body(&MANIFEST[10..])), ""),
+        ("in pieces", by_digest(), typed(ok(start).body(rest)), ""),
         (
             "with another type than it says",
             by_tag(),
@@ -151,6 +152,14 @@ fn a_manifest_may_be_redirected() {
     assert_eq!(seen[2].authorization(), Some("Bearer t"));
     assert_eq!(seen[3].authorization(), None);
     assert_eq!(seen[3].headers.get_all("accept").iter().count(), 4);
+}
+
+#[test]
+fn a_manifest_that_breaks_off_is_asked_for_again() {
+    let script = Script::new([typed(ok(MANIFEST.split_at(10).0)).breaks(broken()), typed(ok(MANIFEST))]);
+    assert_eq!(run(client(&script).manifest(&by_tag())).unwrap().digest, digest());
+    assert_eq!(script.sleeps_ms(), [250]);
+    script.seen();
 }
 
 #[test]

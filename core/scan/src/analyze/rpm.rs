@@ -149,3 +149,5 @@ pub(super) fn parse_database(data: &[u8]) -> Database {
     Database::read(data, read)
 }
 
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ const PAGE_BYTES: usize = 4096;
 /// Slots follow the file's header at once, in the place of the first two.
 const HEADER_BYTES: usize = 32;
 const SLOT_BYTES: usize = 16;
+/// Package index of a slot that isn't in use.
+const FREE: u32 = 0;
 /// Unit of a blob's place.
 const BLOCK_BYTES: usize = 16;
 const BLOB_HEADER_BYTES: usize = 16;
@@ -20,8 +22,8 @@ const BLOB_HEADER_BYTES: usize = 16;
 /// Pages of slots: room for half a million packages. rpm's own limit.
 const MAX_SLOT_PAGES: usize = 2048;
 
-/// Hands out the blobs in the order of their slots. Slots and blobs that don't fit together are passed over, as rpm
-/// itself does after a write that was cut short; checksums aren't looked at.
+/// Hands out the blobs in the order of their slots. A slot that doesn't fit its blob counts as an unreadable record;
+/// checksums aren't looked at.
 pub(super) fn read(data: &[u8], records: &mut Records) -> Result<(), Unreadable> {
     let n_slot_pages = Little.usize(data, 12).ok_or(Unreadable("it is cut off"))?;
     if !data.starts_with(MAGIC) || Little.u32(data, 4) != Some(0) {
@@ -32,21 +34,20 @@ pub(super) fn read(data: &[u8], records: &mut Records) -> Result<(), Unreadable>
     }
     let slots = data.get(HEADER_BYTES..n_slot_pages * PAGE_BYTES).ok_or(Unreadable("it is cut off"))?;
     for slot in slots.chunks_exact(SLOT_BYTES) {
-        if let Some(blob) = blob(data, slot) {
-            records.take(blob)?;
+        if Little.u32(slot, 4) != Some(FREE) {
+            records.take(blob(data, slot).unwrap_or_default())?;
         }
     }
     Ok(())
 }
 
-/// What a slot points to. `None` for a free slot and one that doesn't fit its blob.
+/// What a slot points to. `None` if they don't fit.
 fn blob<'a>(data: &'a [u8], slot: &[u8]) -> Option<&'a [u8]> {
-    let index = Little.u32(slot, 4)?;
-    if !slot.starts_with(SLOT_MAGIC) || index == 0 {
-        return None;
-    }
     let blob = data.get(Little.usize(slot, 8)?.checked_mul(BLOCK_BYTES)?..)?;
-    if !blob.starts_with(BLOB_MAGIC) || Little.u32(blob, 4)? != index {
+    let is_consistent = slot.starts_with(SLOT_MAGIC)
+        && blob.starts_with(BLOB_MAGIC)
+        && Little.u32(blob, 4)? == Little.u32(slot, 4)?;
+    if !is_consistent {
         return None;
     }
     blob.get(BLOB_HEADER_BYTES..)?.get(..Little.usize(blob, 12)?)

@@ -150,4 +150,4 @@ pub(super) fn parse_database(data: &[u8]) -> Database {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -19,6 +19,21 @@ const FORMS: [(&str, Writer); 4] = [
     ("sqlite", sqlite),
 ];
 
+/// A database with one package.
+pub(in super::super) fn one_package_bdb(name: &str) -> Vec<u8> {
+    bdb(Little, &[package(name, 700)])
+}
+
+/// A database with one package.
+pub(in super::super) fn one_package_ndb(name: &str) -> Vec<u8> {
+    ndb(&[package(name, 700)])
+}
+
+/// A database with one package.
+pub(in super::super) fn one_package_sqlite(name: &str) -> Vec<u8> {
+    sqlite(&[package(name, 700)])
+}
+
 fn read(data: &[u8]) -> (Vec<String>, Option<String>) {
     let database = parse_database(data);
     let problem = database.problem();

@@ -18,7 +18,7 @@
 pub(crate) mod driver_side;
 #[cfg(feature = "load")]
 pub(crate) mod host_side;
-pub(crate) mod http;
+pub(crate) mod message;
 pub(crate) mod root;
 pub(crate) mod values;
 
@@ -299,3 +299,6 @@ pub struct WireVariable {
     pub value: ROption<RString>,
     pub ext: Ext,
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,6 @@ macro_rules! export_driver {
                 capabilities: &[$($($capability),*)?],
             };
             const LEN: usize = META.json_len();
-            static JSON: [u8; LEN] = META.json();
 
             // Both `used` and exported: older linkers collect what is only `used`.
             #[used]
@@ -93,7 +92,7 @@ macro_rules! export_driver {
             #[unsafe(export_name = ::core::concat!("regent_driver_root_v1.", $name))]
             static ROOT: $crate::__private::LibHeader = $crate::__private::root::<$driver>();
 
-            $crate::NativeDriver::new::<$driver>($crate::__private::text(&JSON))
+            $crate::NativeDriver::new::<$driver>($crate::__private::text(&SECTION))
         };
     };
 }

@@ -13,7 +13,7 @@ use super::values::{Wire, answer, take_error, take_secret, take_time};
 use super::{
     Call, HostBox, SessionBox, WireAccess, WireAuthorization, WireBlob, WireBytes, WireConnect, WireContent,
     WireContentRequest, WireEmpty, WireError, WireNames, WirePageRequest, WireSession, WireSession_TO,
-    WireTagDetails, WireValidation, http,
+    WireTagDetails, WireValidation, message,
 };
 use crate::driver::{Access, BlobHandle, PageRequest};
 use crate::dyn_driver::DynDriver;
@@ -133,11 +133,11 @@ struct RemoteHost(HostBox);
 impl Transport for RemoteHost {
     fn send(&self, request: Request) -> BoxFuture<'_, std::result::Result<Response, TransportError>> {
         let host = request.url.host_str().unwrap_or_default().to_owned();
-        let answer = self.0.http(http::give_request(request));
+        let answer = self.0.http(message::give_request(request));
         Box::pin(async move {
             match answer.await {
-                RResult::ROk(response) => http::take_response(response, &host),
-                RResult::RErr(error) => Err(http::take_transport_error(error)),
+                RResult::ROk(response) => message::take_response(response, &host),
+                RResult::RErr(error) => Err(message::take_transport_error(error)),
             }
         })
     }

@@ -1,6 +1,6 @@
 //! Inside the host: its services as a driver calls them, and a loaded session as the host calls it.
 
-mod http;
+mod message;
 
 use std::sync::Arc;
 
@@ -77,15 +77,15 @@ impl WireHost for Services {
     fn http(&self, request: WireRequest) -> FfiFuture<RResult<WireResponse, WireTransportError>> {
         let services = self.0.clone();
         let work = Guarded::silent(async move {
-            let request = http::take_request(request)?;
+            let request = message::take_request(request)?;
             let gone = || TransportError::Invalid { reason: "the session has ended".to_owned() };
-            http::give_response(services.ok_or_else(gone)?.send(request).await?).await
+            message::give_response(services.ok_or_else(gone)?.send(request).await?).await
         });
         async move {
             match work.await {
                 Ok(Ok(response)) => RResult::ROk(response),
-                Ok(Err(error)) => RResult::RErr(http::give_transport_error(error)),
-                Err(panicked) => RResult::RErr(http::give_transport_error(TransportError::Broken {
+                Ok(Err(error)) => RResult::RErr(message::give_transport_error(error)),
+                Err(panicked) => RResult::RErr(message::give_transport_error(TransportError::Broken {
                     host: "the host".to_owned(),
                     reason: format!("its HTTP client panicked: {}", panicked.into_message()),
                 })),

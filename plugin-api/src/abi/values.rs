@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     Ext, WireAccess, WireAuthorization, WireBlob, WireBytes, WireCheck, WireContent, WireDuration, WireEmpty,
-    WireError, WireNames, WirePageRequest, WireTagDetail, WireTagDetails, WireTime, WireValidation, http,
+    WireError, WireNames, WirePageRequest, WireTagDetail, WireTagDetails, WireTime, WireValidation, message,
 };
 use crate::driver::{
     Access, Authorization, BlobHandle, Check, Content, Cursor, Outcome, Page, PageRequest, TagDetail,
@@ -327,7 +327,7 @@ impl Wire for Authorization {
         WireAuthorization {
             endpoint: self.endpoint.as_str().into(),
             repository: self.repository.as_str().into(),
-            headers: self.headers.iter().map(|(name, value)| http::give_header(name, value)).collect(),
+            headers: self.headers.iter().map(|(name, value)| message::give_header(name, value)).collect(),
             expires: self.expires.map(WireTime::from).into(),
             ext: Ext::new(),
         }
@@ -339,7 +339,7 @@ impl Wire for Authorization {
         if !matches!(endpoint.scheme(), "http" | "https") || !endpoint.has_host() {
             return Err(broken("an endpoint that is not http or https"));
         }
-        let headers = form.headers.into_iter().map(|h| http::take_header(h).map_err(broken));
+        let headers = form.headers.into_iter().map(|h| message::take_header(h).map_err(broken));
         Ok(Self {
             endpoint,
             repository: parse(&form.repository, RepositoryName::WHAT)?,

@@ -103,7 +103,9 @@ fn read_safe(path: &Path, policy: &FilePolicy) -> Result<Vec<u8>, Refusal> {
     if !target.starts_with(&directory) {
         return Err(Refusal::OutsideDirectory { path: path.to_owned(), target });
     }
-    check_safe(&directory, &directory.metadata().map_err(unreadable)?)?;
+    let me = rustix::process::geteuid().as_raw();
+    let metadata = directory.metadata().map_err(unreadable)?;
+    check_safe(&directory, metadata.uid(), metadata.mode(), me)?;
     // A file swapped in between would have to come from someone who may write to the directory; the checks below are
     // on what was opened, and a pipe does not block.
     let no_follow = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
@@ -113,17 +115,16 @@ fn read_safe(path: &Path, policy: &FilePolicy) -> Result<Vec<u8>, Refusal> {
     if !metadata.is_file() {
         return Err(Refusal::NotRegular { path: path.to_owned() });
     }
-    check_safe(path, &metadata)?;
+    check_safe(path, metadata.uid(), metadata.mode(), me)?;
     read_bounded(path, file, metadata.len(), policy.max_bytes)
 }
 
-fn check_safe(path: &Path, metadata: &std::fs::Metadata) -> Result<(), Refusal> {
-    let owner = metadata.uid();
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+fn check_safe(path: &Path, owner: u32, mode: u32, me: u32) -> Result<(), Refusal> {
+    if owner != 0 && owner != me {
         return Err(Refusal::NotOwner { path: path.to_owned(), owner });
     }
-    if metadata.mode() & 0o022 != 0 {
-        return Err(Refusal::WorldWritable { path: path.to_owned(), mode: metadata.mode() & 0o777 });
+    if mode & 0o022 != 0 {
+        return Err(Refusal::WorldWritable { path: path.to_owned(), mode: mode & 0o777 });
     }
     Ok(())
 }
@@ -143,4 +144,24 @@ fn read_bounded(path: &Path, file: File, size_bytes: u64, limit_bytes: u64) -> R
         return Err(too_large(bytes.len() as u64));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_root_and_of_this_user_are_safe_when_nobody_else_may_write() {
+        let rows = [
+            (0, 0o100_644, None),
+            (1000, 0o100_755, None),
+            (1001, 0o100_644, Some("not_owner")),
+            (1000, 0o100_664, Some("world_writable")),
+            (0, 0o100_646, Some("world_writable")),
+        ];
+        for (owner, mode, code) in rows {
+            let refusal = check_safe(Path::new("x.so"), owner, mode, 1000).err();
+            assert_eq!(refusal.map(|r| r.code()), code, "owner {owner}, mode {mode:o}");
+        }
+    }
 }

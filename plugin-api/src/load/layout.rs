@@ -1,9 +1,9 @@
 //! Whether what crosses the ABI has the same layout on both sides.
 
 use abi_stable::abi_stability::abi_checking::{
-    AbiInstabilityErrors, CheckingGlobals, check_layout_compatibility_with_globals,
+    AbiInstability, AbiInstabilityErrors, CheckingGlobals, check_layout_compatibility_with_globals,
 };
-use abi_stable::type_layout::TypeLayout;
+use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 
 /// A difference.
 pub(super) struct Mismatch {
@@ -26,9 +26,31 @@ pub(super) fn check(older: &'static TypeLayout, newer: &'static TypeLayout) -> R
 fn summary(errors: &AbiInstabilityErrors) -> String {
     let innermost = errors.errors.iter().max_by_key(|e| e.stack_trace.len());
     let Some(error) = innermost else { return "unknown difference".to_owned() };
-    let place = error.stack_trace.last().map(|f| f.expected.to_string()).unwrap_or_default();
-    let what = error.errs.first().map(|e| format!("{e:?}")).unwrap_or_default();
-    let what = what.split(['(', '{']).next().unwrap_or_default().trim().to_owned();
-    let place = place.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{what} at {}", place.chars().take(120).collect::<String>())
+    let place = match error.stack_trace.last().map(|fields| fields.expected) {
+        Some(TLFieldOrFunction::Field(field)) => field.layout().name().to_owned(),
+        Some(TLFieldOrFunction::Function(_)) => "a function".to_owned(),
+        None => errors.interface.name().to_owned(),
+    };
+    let what = error.errs.first().map_or_else(|| "different".to_owned(), difference);
+    format!("{place}: {what}")
 }
+
+fn difference(error: &AbiInstability) -> String {
+    use AbiInstability as Is;
+    match error {
+        Is::UnexpectedField(f) => {
+            format!("field {} where {} was expected", f.found.name(), f.expected.name())
+        }
+        Is::FieldCountMismatch(n) => format!("{} fields where {} were expected", n.found, n.expected),
+        Is::Size(n) => format!("{} bytes where {} were expected", n.found, n.expected),
+        Is::Name(n) => format!("type {} where {} was expected", n.found.name(), n.expected.name()),
+        // The variant's name; what is in it runs to kilobytes.
+        other => {
+            let text = format!("{other:?}");
+            text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

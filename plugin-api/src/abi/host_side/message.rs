@@ -4,7 +4,7 @@ use http::Method;
 use regent_transport::{Request, Response, TransportError, collect};
 use url::Url;
 
-use crate::abi::http::{give_headers, take_headers};
+use crate::abi::message::{give_headers, take_headers};
 use crate::abi::values::{give_bytes, take_bytes};
 use crate::abi::{Ext, WireRequest, WireResponse, WireTransportError};
 

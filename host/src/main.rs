@@ -1,2 +1,7 @@
-//! (being written)
-fn main() {}
+//! The `regent` program: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    regent_host::cli::main()
+}

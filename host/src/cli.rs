@@ -1,0 +1,217 @@
+//! The command line. Data goes to standard output, everything else to standard error.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use regent_oci::{Platform, RepositoryName};
+
+mod connection;
+mod demo;
+mod docker_config;
+mod doctor;
+mod drivers;
+mod failure;
+mod image;
+mod inspect;
+mod list;
+mod output;
+mod parts;
+mod progress;
+mod pull;
+mod scan;
+mod tags;
+
+pub use failure::Failure;
+
+/// A container-registry agent: lists, inspects and scans images of registries inside your network.
+#[derive(Debug, Parser)]
+#[command(
+    name = "regent",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Settings come from environment variables; docs/operating.md lists them all.\n\n\
+        Exit codes: 0 done, 1 failed, 2 usage, 3 authentication, 4 not found, 5 registry unavailable, 6 driver \
+        refused, 7 limit exceeded."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent: serve the requests of a Broker Client (the default).
+    Serve,
+    /// Show the main job on a sample image: no registry, broker or network needed.
+    Demo,
+    /// List the repositories of a registry.
+    #[command(after_help = "Example:\n  regent list --type harbor-cr --registry harbor.example.com --username robot \
+        --password-stdin < secret")]
+    List(RegistryArgs),
+    /// List the tags of a repository.
+    #[command(after_help = "Example:\n  regent tags team/app --registry registry.example.com --details")]
+    Tags {
+        /// The repository, without the registry's host.
+        repository: RepositoryName,
+        /// Show digest, last push and size of each tag, where the registry tells them.
+        #[arg(long)]
+        details: bool,
+        #[command(flatten)]
+        registry: RegistryArgs,
+    },
+    /// Show an image's manifest, configuration and platforms, as JSON.
+    #[command(after_help = "Example:\n  regent inspect team/app:1.4 --registry registry.example.com")]
+    Inspect {
+        #[command(flatten)]
+        image: ImageArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Scan an image and show what is in it.
+    #[command(after_help = "Examples:\n  regent scan team/app:1.4 --registry registry.example.com\n  regent scan \
+        oci-layout:./image:1.4\n  regent scan ./image.tar --format scan-result -o result.json")]
+    Scan(ScanArgs),
+    /// Copy an image into a directory, as an OCI image layout with every digest verified.
+    #[command(after_help = "Example:\n  regent pull team/app:1.4 --registry registry.example.com -o ./image")]
+    Pull {
+        #[command(flatten)]
+        image: ImageArgs,
+        /// The directory. It must not exist, or be empty.
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+    /// Look at the driver libraries, without running any code of theirs.
+    Drivers {
+        #[command(subcommand)]
+        command: DriversCommand,
+    },
+    /// Check settings, drivers and the configured connection, and say what to mend.
+    Doctor,
+}
+
+#[derive(Debug, Subcommand)]
+enum DriversCommand {
+    /// List the files of the plugin directory: what each is, whether it serves, and why not.
+    List,
+    /// Show everything that one file says of itself.
+    Inspect {
+        /// The driver library.
+        file: PathBuf,
+    },
+}
+
+/// Which registry, and with which credentials. What is not given comes from `CR_TYPE`, `CR_BASE`, `CR_USERNAME` and
+/// `CR_PASSWORD`, and credentials then from `~/.docker/config.json`.
+#[derive(Debug, Args)]
+struct RegistryArgs {
+    /// The connection type, which selects the driver; `regent drivers list` shows them.
+    #[arg(long = "type", value_name = "TYPE")]
+    registry_type: Option<String>,
+    /// The registry.
+    #[arg(long, value_name = "HOST[/PATH]")]
+    registry: Option<String>,
+    /// User name.
+    #[arg(long)]
+    username: Option<String>,
+    /// Read the password from the first line of standard input.
+    #[arg(long, requires = "username")]
+    password_stdin: bool,
+    /// Call the registry over plain HTTP.
+    #[arg(long)]
+    plain_http: bool,
+}
+
+#[derive(Debug, Args)]
+struct ImageArgs {
+    /// `repository:tag` or `repository@digest` of the registry; `oci-layout:DIR[:TAG]`, `docker-archive:FILE`,
+    /// `oci-archive:FILE`, `kaniko-archive:FILE`; or the path of an archive, whose kind is told by its content.
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// Which image of an index, e.g. linux/arm64.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+#[derive(Debug, Args)]
+struct OutputArgs {
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ScanArgs {
+    #[command(flatten)]
+    image: ImageArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// The form of the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// The image's name in the result, `[host[:port]/]path[:tag][@digest]`. Images of a registry have one already.
+    #[arg(long)]
+    name: Option<String>,
+    /// A JSON object with further scan options, which win over `--name` and `--platform`.
+    #[arg(long, value_name = "FILE")]
+    options: Option<PathBuf>,
+    /// The release of the scanner being replaced whose results are matched.
+    #[arg(long, value_enum, env = "REGENT_SCAN_COMPAT", default_value_t = Compatibility::V9_8)]
+    compat: Compatibility,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table for people.
+    Table,
+    /// The JSON that callbacks carry.
+    ScanResult,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Compatibility {
+    #[value(name = "9.8")]
+    V9_8,
+    #[value(name = "9.20")]
+    V9_20,
+}
+
+/// Runs the program. What is wrong is said on standard error, in one line.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command.unwrap_or(Command::Serve)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Serve => serve().await,
+            Command::Demo => demo::run().await,
+            Command::List(registry) => list::run(&registry).await,
+            Command::Tags { repository, details, registry } => tags::run(&repository, details, &registry).await,
+            Command::Inspect { image, output } => inspect::run(&image, &output).await,
+            Command::Scan(arguments) => scan::run(&arguments).await,
+            Command::Pull { image, output } => pull::run(&image, &output).await,
+            Command::Drivers { command: DriversCommand::List } => drivers::list(),
+            Command::Drivers { command: DriversCommand::Inspect { file } } => drivers::inspect(&file),
+            Command::Doctor => doctor::run().await,
+        }
+    });
+    // A layer may still be read on a blocking thread that no one waits for any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve() -> Result<(), Failure> {
+    let settings = parts::settings()?;
+    crate::serve::run(settings).await.map_err(|e| Failure::other(e.to_string()))
+}

@@ -1,0 +1,114 @@
+//! Why a command failed, and its exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use regent_transport::{Class, Fault};
+
+/// Why a command failed: one line for people, and the number for scripts.
+#[derive(Debug)]
+pub struct Failure {
+    code: String,
+    message: String,
+    exit: u8,
+}
+
+impl Failure {
+    /// The command was called the wrong way.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { code: "usage".to_owned(), message: message.into(), exit: 2 }
+    }
+
+    /// Something that the command names is not there.
+    pub(super) fn not_there(message: impl Into<String>) -> Self {
+        Self { code: "not_found".to_owned(), message: message.into(), exit: 4 }
+    }
+
+    /// A driver file that is not taken.
+    pub(super) fn refused(message: impl Into<String>) -> Self {
+        Self { code: "driver_refused".to_owned(), message: message.into(), exit: 6 }
+    }
+
+    /// Anything that scripts don't tell apart.
+    pub(super) fn other(message: impl Into<String>) -> Self {
+        Self { code: "failed".to_owned(), message: message.into(), exit: 1 }
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.exit)
+    }
+
+    /// The exit code of an error of this class and code.
+    fn number(class: Class, code: &str) -> u8 {
+        let of_a_driver =
+            ["driver_unknown", "driver_unavailable", "type_ambiguous", "driver_quarantined", "driver_wedged"];
+        match class {
+            _ if of_a_driver.contains(&code) => 6,
+            Class::Authentication | Class::Denied => 3,
+            Class::Absent => 4,
+            Class::Unavailable | Class::Timeout | Class::Throttled => 5,
+            Class::Limit => 7,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl<E: Fault> From<E> for Failure {
+    fn from(fault: E) -> Self {
+        let mut message = fault.to_string();
+        let mut source = fault.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !message.contains(&cause_text) {
+                message = format!("{message}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        let exit = Self::number(fault.class(), fault.code());
+        Self { code: fault.code().to_owned(), message, exit }
+    }
+}
+
+/// `std::io::Error` is no [`Fault`], so this does not collide with the conversion above.
+macro_rules! from_plain {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::other(error.to_string())
+            }
+        }
+    )+};
+}
+
+from_plain!(std::io::Error, serde_json::Error, crate::http::HttpError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_can_tell_the_classes_apart() {
+        let rows = [
+            (Class::Authentication, "credentials_rejected", 3),
+            (Class::Denied, "permission_missing", 3),
+            (Class::Absent, "not_found", 4),
+            (Class::Unavailable, "registry_unavailable", 5),
+            (Class::Timeout, "registry_timeout", 5),
+            (Class::Throttled, "rate_limited", 5),
+            (Class::Invalid, "driver_unknown", 6),
+            (Class::Unavailable, "driver_unavailable", 6),
+            (Class::Limit, "image_too_large", 7),
+            (Class::Corrupt, "digest_mismatch", 1),
+        ];
+        for (class, code, exit) in rows {
+            assert_eq!(Failure::number(class, code), exit, "{code}");
+        }
+    }
+}

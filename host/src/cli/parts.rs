@@ -1,0 +1,47 @@
+//! The parts of the program that commands use, put together from the settings.
+
+use std::sync::Arc;
+
+use super::{Failure, RegistryArgs, connection, output};
+use crate::connection::Connection;
+use crate::drivers::Drivers;
+use crate::http::InsecureRegistries;
+use crate::registry::Registry;
+use crate::settings::Settings;
+
+/// Settings with the drivers that they lead to.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) drivers: Drivers,
+}
+
+/// The settings of this process's environment; warnings go to standard error.
+pub(super) fn settings() -> Result<Settings, Failure> {
+    let (settings, warnings) = Settings::from_environment().map_err(|e| Failure::usage(e.to_string()))?;
+    for warning in warnings {
+        output::say(format_args!("regent: {warning}"));
+    }
+    Ok(settings)
+}
+
+impl Parts {
+    /// With `plain_http`, every registry may be called over plain HTTP: there is only the one that the command names.
+    pub(super) fn new(settings: Settings, plain_http: bool) -> Result<Self, Failure> {
+        let http = crate::serve::http_client(&settings)?;
+        let mut config = crate::serve::drivers_config(&settings)?;
+        if plain_http {
+            config.insecure = InsecureRegistries::all();
+        }
+        Ok(Self { drivers: Drivers::new(config, http), settings })
+    }
+
+    /// An open session with the registry that the flags name.
+    pub(super) async fn open(&self, arguments: &RegistryArgs) -> Result<Arc<Registry>, Failure> {
+        self.open_connection(&connection::connection(arguments, &self.settings)?).await
+    }
+
+    /// An open session for a connection.
+    pub(super) async fn open_connection(&self, connection: &Connection) -> Result<Arc<Registry>, Failure> {
+        Ok(self.drivers.open(connection).await?)
+    }
+}

@@ -1,0 +1,169 @@
+//! Rules about the source itself that people forget.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use regent_tests::artifacts::workspace;
+
+/// Who may depend on whom among the workspace's own crates. A new edge is a change of design: it stands here, in
+/// `docs/architecture.md`, and nowhere by accident.
+const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
+    ("regent-oci", &[]),
+    ("regent-transport", &[]),
+    ("regent-distribution", &["regent-transport", "regent-oci"]),
+    ("regent-scan", &["regent-oci"]),
+    ("regent-report", &["regent-scan", "regent-oci"]),
+    ("regent-plugin-api", &["regent-transport", "regent-oci"]),
+    ("regent-driver-*", &["regent-plugin-api", "regent-distribution", "regent-transport", "regent-oci"]),
+    ("fixture-*", &["regent-plugin-api"]),
+    (
+        "regent-host",
+        &[
+            "regent-oci",
+            "regent-transport",
+            "regent-distribution",
+            "regent-scan",
+            "regent-report",
+            "regent-plugin-api",
+        ],
+    ),
+    ("xtask", &[]),
+];
+
+/// Crates that no driver may link: the host does HTTP and TLS for it.
+const NOT_IN_A_DRIVER: [&str; 6] = ["reqwest", "hyper", "rustls", "native-tls", "tokio", "warp"];
+/// Crates that the synchronous core may not link.
+const NOT_BELOW_THE_LAYER: [&str; 4] = ["tokio", "futures-util", "reqwest", "hyper"];
+
+fn metadata() -> cargo_metadata::Metadata {
+    cargo_metadata::MetadataCommand::new().manifest_path(workspace().join("Cargo.toml")).exec().unwrap()
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |prefix| name.starts_with(prefix))
+}
+
+#[test]
+fn crates_depend_only_on_those_they_may_know() {
+    let metadata = metadata();
+    let own: BTreeSet<String> = metadata.workspace_packages().iter().map(|p| p.name.to_string()).collect();
+    for package in metadata.workspace_packages() {
+        if package.name.as_str() == "regent-tests" {
+            continue; // may use everything, and nothing may use it: see below
+        }
+        let (_, allowed) = MAY_DEPEND_ON
+            .iter()
+            .find(|(pattern, _)| matches(pattern, &package.name))
+            .unwrap_or_else(|| panic!("{} has no line in MAY_DEPEND_ON", package.name));
+        for dependency in &package.dependencies {
+            if own.contains(&dependency.name) && dependency.kind == cargo_metadata::DependencyKind::Normal {
+                assert!(
+                    allowed.contains(&dependency.name.as_str()),
+                    "{} may not depend on {}",
+                    package.name,
+                    dependency.name
+                );
+            }
+        }
+    }
+}
+
+/// All crates that a package links, through normal dependencies as resolved.
+fn linked(metadata: &cargo_metadata::Metadata, package: &str) -> BTreeSet<String> {
+    let resolve = metadata.resolve.as_ref().unwrap();
+    let names: BTreeMap<_, _> = metadata.packages.iter().map(|p| (&p.id, p.name.to_string())).collect();
+    let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|n| (&n.id, n)).collect();
+    let start = metadata.workspace_packages().into_iter().find(|p| p.name.as_str() == package).unwrap();
+    let mut found = BTreeSet::new();
+    let mut todo = vec![&start.id];
+    while let Some(id) = todo.pop() {
+        for dependency in &nodes[id].deps {
+            let normal =
+                dependency.dep_kinds.iter().any(|k| k.kind == cargo_metadata::DependencyKind::Normal);
+            if normal && found.insert(names[&dependency.pkg].clone()) {
+                todo.push(&dependency.pkg);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn drivers_link_no_http_or_tls_stack_and_the_core_no_runtime() {
+    let metadata = metadata();
+    for package in metadata.workspace_packages() {
+        let forbidden: &[&str] = match package.name.as_str() {
+            name if name.starts_with("regent-driver-") || name.starts_with("fixture-") => &NOT_IN_A_DRIVER,
+            "regent-plugin-api" => &["reqwest", "hyper", "rustls", "tokio"],
+            "regent-oci" | "regent-scan" | "regent-report" => &NOT_BELOW_THE_LAYER,
+            _ => continue,
+        };
+        let linked = linked(&metadata, &package.name);
+        for name in forbidden {
+            assert!(!linked.contains(*name), "{} links {name}", package.name);
+        }
+    }
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !name.starts_with('.') && name != "target" {
+                sources(&path, found);
+            }
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn files_are_documented_named_for_what_they_hold_and_of_readable_length() {
+    let mut files = Vec::new();
+    sources(workspace(), &mut files);
+    assert!(files.len() > 50, "the walk found the sources");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let shown = file.strip_prefix(workspace()).unwrap().display().to_string();
+        let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(
+            !["utils", "util", "helpers", "helper", "common", "misc", "types", "manager", "mod"]
+                .contains(&stem.as_str()),
+            "{shown}: name it for what it holds"
+        );
+        // A shebang or a `#![no_main]` may stand in front of a fuzz target's documentation.
+        assert!(text.lines().take(3).any(|line| line.starts_with("//!")), "{shown} does not say what it is");
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        assert!(code.lines().count() <= 600, "{shown} has {} lines", code.lines().count());
+    }
+}
+
+#[test]
+fn unsafe_stands_only_at_the_abi() {
+    let mut files = Vec::new();
+    sources(workspace(), &mut files);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let shown = file.strip_prefix(workspace()).unwrap().display().to_string();
+        let uses = text.lines().any(|line| {
+            let code = line.trim_start();
+            !code.starts_with("//") && (code.contains("unsafe {") || code.contains("unsafe fn") || code.contains("unsafe impl"))
+        });
+        assert!(!uses || shown.starts_with("plugin-api/") || shown == "tests/tests/tidy.rs", "{shown} uses unsafe");
+    }
+}
+
+#[test]
+fn the_top_level_holds_what_it_should() {
+    let expected: BTreeSet<&str> = [
+        "Cargo.toml", "Cargo.lock", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "deny.toml", "core",
+        "plugin-api", "plugins", "host", "tests", "docs", "deploy", "xtask", "target",
+    ]
+    .into();
+    for entry in std::fs::read_dir(workspace()).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        assert!(name.starts_with('.') || expected.contains(name.as_str()), "{name} has no place at the top");
+    }
+}

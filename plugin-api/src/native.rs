@@ -17,12 +17,15 @@ use crate::guard::{Guard, Guarded, catch};
 use crate::host::{Host, HostServices};
 use crate::settings::Settings;
 
+/// [`Driver::connect`] of some driver, guarded.
+pub(crate) type Connect = fn(Settings, Arc<dyn HostServices>) -> Result<Arc<dyn DynDriver>>;
+
 /// A driver of this very program: [`export_driver!`](crate::export_driver) makes one, called `DRIVER`, next to the
 /// exported symbols. For tests, and for programs that link their drivers in.
 #[derive(Clone, Copy)]
 pub struct NativeDriver {
     description: &'static str,
-    connect: fn(Settings, Arc<dyn HostServices>) -> Result<Arc<dyn DynDriver>>,
+    connect: Connect,
 }
 
 impl NativeDriver {

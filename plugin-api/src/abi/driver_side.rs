@@ -20,9 +20,8 @@ use crate::dyn_driver::DynDriver;
 use crate::error::{Error, Result};
 use crate::guard::{catch, drop_guarded, hook};
 use crate::host::{HostServices, LogLevel};
+use crate::native::Connect;
 use crate::settings::Settings;
-
-type Connect = fn(Settings, Arc<dyn HostServices>) -> Result<Arc<dyn DynDriver>>;
 
 /// The body of the library's one entry.
 pub(crate) fn open_session(request: WireConnect, connect: Connect) -> RResult<SessionBox, WireError> {

@@ -147,10 +147,9 @@ impl std::fmt::Debug for Session {
 
 impl Session {
     /// One call. The session is held until its end: the driver's object outlives its calls.
-    fn call<T: Wire>(&self, call: Call<T::Form>) -> BoxFuture<'static, Result<T>>
+    fn call<T>(&self, call: Call<T::Form>) -> BoxFuture<'static, Result<T>>
     where
-        T: Send + 'static,
-        T::Form: 'static,
+        T: Wire<Form: 'static> + Send + 'static,
     {
         let session = Arc::clone(&self.0);
         Box::pin(async move {

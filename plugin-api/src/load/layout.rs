@@ -6,11 +6,12 @@ use abi_stable::abi_stability::abi_checking::{
 use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 
 /// A difference.
+#[derive(Debug)]
 pub(super) struct Mismatch {
     /// The first one, in a line.
-    pub(super) summary: String,
+    pub(super) summary: Box<str>,
     /// All of it.
-    pub(super) report: String,
+    pub(super) report: Box<str>,
 }
 
 /// Checks that the older side's layout is a beginning of the newer side's.
@@ -20,7 +21,7 @@ pub(super) struct Mismatch {
 /// `abi_stable` keeps for the process, has to be empty each time, or the order of loading would decide.
 pub(super) fn check(older: &'static TypeLayout, newer: &'static TypeLayout) -> Result<(), Mismatch> {
     check_layout_compatibility_with_globals(older, newer, &CheckingGlobals::new())
-        .map_err(|errors| Mismatch { summary: summary(&errors), report: errors.to_string() })
+        .map_err(|errors| Mismatch { summary: summary(&errors).into(), report: errors.to_string().into() })
 }
 
 fn summary(errors: &AbiInstabilityErrors) -> String {

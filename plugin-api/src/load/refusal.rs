@@ -138,9 +138,9 @@ pub enum Refusal {
         /// This program's API.
         host: Version,
         /// The first difference.
-        summary: String,
+        summary: Box<str>,
         /// The whole report, some tens of kilobytes. For a debug log.
-        report: String,
+        report: Box<str>,
     },
     /// Its entry point failed.
     #[error("its entry point failed: {reason}")]

@@ -81,7 +81,7 @@ fn session(
     host: Script,
 ) -> (Arc<Script>, Arc<dyn DynDriver>) {
     let host = host.shared();
-    let kind = &library.description().types[0];
+    let kind = library.description().types.first().expect("a type");
     let session = library.connect(&settings(kind, values), host.clone()).expect("it connects");
     (host, Arc::new(session))
 }

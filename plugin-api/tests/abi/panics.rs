@@ -1,5 +1,7 @@
 //! Every place where a driver or the host may panic, native and loaded. A panic that gets through ends this process.
 
+#![expect(clippy::panic, reason = "that is what is tested")]
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

@@ -12,7 +12,7 @@ pub(crate) fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let places: Vec<usize> = memchr::memmem::find_iter(bytes, from).collect();
     let mut bytes = bytes.to_vec();
     for at in &places {
-        bytes[*at..at + from.len()].copy_from_slice(to);
+        bytes.get_mut(*at..at + to.len()).expect("found there").copy_from_slice(to);
     }
     assert!(!places.is_empty(), "{} is not there", String::from_utf8_lossy(from));
     bytes

@@ -1,6 +1,14 @@
 #![expect(unsafe_code, reason = "the derives write unsafe code")]
 #![expect(non_local_definitions, reason = "sabi_trait implements its traits inside a constant")]
 #![expect(unreachable_pub, reason = "the derives make their own items as visible as these")]
+#![expect(
+    clippy::cast_ptr_alignment,
+    clippy::expl_impl_clone_on_copy,
+    clippy::mem_forget,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::used_underscore_binding,
+    reason = "what the derives and sabi_trait write"
+)]
 #![expect(dead_code, reason = "only their layouts matter")]
 
 use abi_stable::StableAbi;
@@ -113,8 +121,8 @@ fn a_struct_that_grew_is_found_behind_the_objects_that_take_it() {
         (before, broken, "Request: 40 bytes where 32 were expected"),
         (broken, before, "Request: 32 bytes where 40 were expected"),
     ] {
-        let mismatch = check(older, newer).err().expect("they differ");
-        assert_eq!(mismatch.summary, text);
+        let mismatch = check(older, newer).expect_err("they differ");
+        assert_eq!(&*mismatch.summary, text);
         assert!(mismatch.report.len() > mismatch.summary.len());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
+use regent_plugin_api::bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::section::Section;

@@ -15,11 +15,11 @@ mod repair;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bytes::Bytes;
 use regent_oci::{
     Descriptor, Digest, Document, ImageConfig, Index, Manifest, MediaType, Platform, Reference, Tag,
     annotation,
 };
+use regent_plugin_api::bytes::Bytes;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};

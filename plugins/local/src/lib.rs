@@ -153,7 +153,7 @@ impl Driver for Local {
         Ok(BlobHandle(self.blobs.insert(blob)?))
     }
 
-    async fn read_blob(&self, blob: BlobHandle, max_bytes: usize) -> Result<bytes::Bytes> {
+    async fn read_blob(&self, blob: BlobHandle, max_bytes: usize) -> Result<regent_plugin_api::bytes::Bytes> {
         Ok(self.blobs.read(blob.0, max_bytes)?)
     }
 

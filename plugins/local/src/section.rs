@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use regent_oci::{Algorithm, Digest};
+use regent_plugin_api::bytes::Bytes;
 
 use crate::error::{Error, Result};
 

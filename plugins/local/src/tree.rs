@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use regent_oci::{Digest, MAX_MANIFEST_BYTES};
+use regent_plugin_api::bytes::Bytes;
 
 use crate::archive::Archive;
 use crate::error::{Error, Result};

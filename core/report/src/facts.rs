@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
@@ -96,7 +96,7 @@ mod tests {
             ),
         ];
         for (config, expected) in rows {
-            assert_eq!(container_config(&object(config.clone())), expected, "{config}");
+            assert_eq!(container_config(&object(&config)), expected, "{config}");
         }
     }
 
@@ -104,7 +104,7 @@ mod tests {
     fn a_history_entry_keeps_its_known_keys() {
         let entry = json!({"created": null, "author": null, "comment": "", "empty_layer": false, "x": 1, "created_by": "a"});
         let expected = json!([{"created": null, "author": null, "createdBy": "a", "comment": "", "emptyLayer": false}, {}]);
-        assert_eq!(history(&[object(entry), Map::new()]), expected);
+        assert_eq!(history(&[object(&entry), Map::new()]), expected);
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
             (json!({"Labels": {"a": "b"}}), Some(json!({"a": "b"}))),
         ];
         for (config, expected) in rows {
-            assert_eq!(labels(&object(config.clone())), expected, "{config}");
+            assert_eq!(labels(&object(&config)), expected, "{config}");
         }
     }
 }

@@ -254,4 +254,4 @@ fn package_id(name: &str, version: Option<&str>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 //! Packages that build instructions install: what `apt-get install …` and its like name, in the history of an image
 //! or in a Dockerfile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -21,6 +21,9 @@ pub(crate) struct Instructions {
     pub(crate) dockerfile_packages: BTreeMap<String, Installed>,
     /// By the base64 form of the instruction.
     dockerfile_layers: BTreeMap<String, Layer>,
+    /// Whether something was left out for want of room.
+    #[serde(skip)]
+    pub(crate) is_cut: bool,
 }
 
 /// How a package came into the image.
@@ -43,23 +46,44 @@ pub(crate) fn layer_id(instruction: &str) -> String {
     BASE64.encode(instruction)
 }
 
-/// A longer instruction is not analysed: each package that it installs carries it along.
+/// A longer instruction is not analysed.
 const MAX_INSTRUCTION: usize = 32 * 1024;
+/// Each package carries its instruction along. What that may add up to, in bytes.
+pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+impl Installed {
+    /// What it adds to a result, in bytes.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.instruction.len() + self.install_command.len()
+    }
+}
 
 impl Instructions {
     /// Reads instructions, oldest first. Of two that install a package the later counts.
     pub(crate) fn parse(texts: impl IntoIterator<Item = String>) -> Self {
-        let mut packages = BTreeMap::new();
+        let mut instructions = Self::default();
+        let mut bytes = 0;
         for text in texts {
-            if text.len() <= MAX_INSTRUCTION {
-                packages.extend(installed(&text));
+            if text.len() > MAX_INSTRUCTION {
+                instructions.is_cut = true;
+                continue;
+            }
+            let commands = Commands::parse(&text);
+            for name in commands.packages() {
+                let installed = commands.installed(name);
+                bytes += installed.len_bytes();
+                if bytes > MAX_BYTES {
+                    instructions.is_cut = true;
+                    break;
+                }
+                instructions.dockerfile_packages.insert(name.to_owned(), installed);
             }
         }
-        let dockerfile_layers = packages
-            .values()
-            .map(|p: &Installed| (layer_id(&p.instruction), Layer { instruction: p.instruction.clone() }))
-            .collect();
-        Self { dockerfile_packages: packages, dockerfile_layers }
+        let texts: BTreeSet<&String> =
+            instructions.dockerfile_packages.values().map(|installed| &installed.instruction).collect();
+        instructions.dockerfile_layers =
+            texts.into_iter().map(|text| (layer_id(text), Layer { instruction: text.clone() })).collect();
+        instructions
     }
 
     /// Whether there is anything.
@@ -115,30 +139,44 @@ static INSTALL: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is valid")
 });
 
-/// The packages of one instruction.
-fn installed(instruction: &str) -> Vec<(String, Installed)> {
-    let commands: Vec<(&str, &str)> = shell_text(instruction)
-        .split([';', '\n'])
-        .flat_map(|part| part.split("&&"))
-        .filter_map(|command| Some((command, command.split_at(INSTALL.find(command)?.end()).1)))
-        .collect();
-    let mut packages = Vec::new();
-    for word in commands.iter().flat_map(|(_, words)| words.split_whitespace()) {
-        let name = word.split('=').next().unwrap_or_default();
-        let name = name.strip_prefix('$').unwrap_or(name);
-        if word.starts_with('-') || name.is_empty() {
-            continue;
-        }
-        let command = commands.iter().find(|(command, _)| command.contains(name)).map_or("Unknown", |c| c.0);
-        packages.push((
-            name.to_owned(),
-            Installed {
-                instruction: instruction.to_owned(),
-                install_command: command.split_whitespace().collect::<Vec<_>>().join(" "),
-            },
-        ));
+/// The install commands of an instruction.
+struct Commands<'a> {
+    instruction: &'a str,
+    /// Each command, and what stands behind the words that make it one.
+    commands: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Commands<'a> {
+    fn parse(instruction: &'a str) -> Self {
+        let commands = shell_text(instruction)
+            .split([';', '\n'])
+            .flat_map(|part| part.split("&&"))
+            .filter_map(|command| Some((command, command.split_at(INSTALL.find(command)?.end()).1)))
+            .collect();
+        Self { instruction, commands }
     }
-    packages
+
+    /// The names of the packages, in order. Words in front of an install command are none.
+    fn packages(&self) -> impl Iterator<Item = &'a str> {
+        self.commands
+            .iter()
+            .flat_map(|(_, words)| words.split_whitespace())
+            .filter(|word| !word.starts_with('-'))
+            .map(|word| {
+                let name = word.split('=').next().unwrap_or_default();
+                name.strip_prefix('$').unwrap_or(name)
+            })
+            .filter(|name| !name.is_empty())
+    }
+
+    fn installed(&self, name: &str) -> Installed {
+        let mut commands = self.commands.iter().map(|(command, _)| *command);
+        let command = commands.find(|command| command.contains(name)).unwrap_or("Unknown");
+        Installed {
+            instruction: self.instruction.to_owned(),
+            install_command: command.split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    }
 }
 
 /// The command line of an instruction, without the builder's wrapping.

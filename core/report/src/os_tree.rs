@@ -40,6 +40,9 @@ pub(crate) fn os_tree(packages: &[Package], purl: impl Fn(&Package) -> Option<St
     for place in unreached {
         growth.attach(place);
     }
+    for place in growth.lost() {
+        growth.attach(place);
+    }
     let mut tree = growth.tree;
     for (package, place) in database.entries() {
         if frequent.get(place) == Some(&true) {
@@ -126,6 +129,21 @@ struct Branch {
 }
 
 impl<P: Fn(&Package) -> Option<String>, F: Fn(Place) -> bool> Growth<'_, P, F> {
+    /// Packages that were below a node which another one of the same name replaced at the root. They are installed
+    /// all the same.
+    fn lost(&self) -> Vec<Place> {
+        let below = self.tree.root().iter().flat_map(|&child| self.tree.below(child));
+        let kept: HashSet<&str> =
+            below.chain(self.tree.root().iter().copied()).map(|node| self.tree[node].name.as_str()).collect();
+        let is_lost = |place: &Place| {
+            self.database
+                .packages
+                .get(*place)
+                .is_some_and(|package| !kept.contains(display_name(package).as_str()))
+        };
+        self.database.entries().map(|(_, place)| place).filter(is_lost).collect()
+    }
+
     /// Expands a package below the root.
     fn attach(&mut self, place: Place) {
         let Some((node, branch)) = self.grow(place, &HashSet::new()) else { return };

@@ -174,7 +174,7 @@ fn attribute(
                 .to_owned(),
         );
     }
-    if complete.and(label(tree, instructions)).is_err() {
+    if complete.and(label(tree, instructions)).is_err() || instructions.is_cut {
         warnings
             .limits
             .push("not every package is attributed to its instruction: the result would be too large");

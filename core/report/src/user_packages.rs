@@ -1,10 +1,7 @@
 //! Packages that a user's instructions brought, told apart from those of the base image.
 
-use crate::instructions::{Installed, Instructions, layer_id};
+use crate::instructions::{Installed, Instructions, MAX_BYTES, layer_id};
 use crate::tree::{Tree, TreeNode};
-
-/// Instructions are repeated for every package that they brought. What that may add up to, in bytes.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// What was left undone for want of room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +30,7 @@ pub(crate) fn extend(instructions: &mut Instructions, tree: &Tree) -> Result<(),
         };
         for node in tree.below(child) {
             let name = first_segment(&tree[node].name);
-            bytes += name.len() + installed.instruction.len() + installed.install_command.len();
+            bytes += name.len() + installed.len_bytes();
             if bytes > MAX_BYTES {
                 return Err(OutOfRoom);
             }
@@ -148,6 +145,17 @@ mod tests {
         let mut instructions = instructions(&format!("RUN apt-get install app {}", "x".repeat(30_000)));
         assert_eq!(extend(&mut instructions, &tree), Err(OutOfRoom));
         assert!(instructions.dockerfile_packages.len() < 600);
+    }
+
+    #[test]
+    fn a_long_instruction_labels_only_so_many_packages() {
+        let mut tree = Tree::default();
+        for n in 0..600 {
+            let child = tree.insert(node(&format!("app/{n}")));
+            tree.attach_to_root(child);
+        }
+        let instructions = instructions(&format!("RUN apt-get install app {}", "x".repeat(30_000)));
         assert_eq!(label(&mut tree, &instructions), Err(OutOfRoom));
+        assert!(tree.nodes_mut().any(|node| !node.labels.is_empty()));
     }
 }

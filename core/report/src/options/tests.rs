@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-fn parse(options: Value) -> Result<Options, Error> {
+fn parse(options: &Value) -> Result<Options, Error> {
     Options::parse(options.as_object().unwrap())
 }
 
@@ -20,8 +20,8 @@ fn both_spellings_mean_the_same() {
         "targetReference": "main", "imageNameAndTag": "a:1", "imageNameAndDigest": "a@sha256:0",
         "globsToFind": {"include": ["**/a"], "exclude": ["b"]},
     });
-    let options = parse(kebab).unwrap();
-    assert_eq!(options, parse(camel).unwrap());
+    let options = parse(&kebab).unwrap();
+    assert_eq!(options, parse(&camel).unwrap());
     assert_eq!(options.flags.len(), FLAGS.len());
     assert_eq!(options.image_name, NameOption::Name("a:1".into()));
     assert_eq!(options.globs, Globs { include: vec!["**/a".into()], exclude: vec!["b".into()] });
@@ -40,14 +40,14 @@ fn a_switch_is_on_exactly_when_its_text_is_true() {
         (json!(""), false),
     ];
     for (value, on) in rows {
-        let options = parse(json!({ "exclude-app-vulns": value })).unwrap();
+        let options = parse(&json!({ "exclude-app-vulns": value })).unwrap();
         assert_eq!(options.has(Flag::ExcludeAppVulns), on, "{value}");
     }
 }
 
 #[test]
 fn a_null_name_is_no_name_and_an_absent_one_says_nothing() {
-    let name = |options| parse(options).unwrap().image_name;
+    let name = |options: Value| parse(&options).unwrap().image_name;
     assert_eq!(name(json!({})), NameOption::Absent);
     assert_eq!(name(json!({ "imageNameAndTag": null })), NameOption::NoName);
     assert_eq!(name(json!({ "imageNameAndTag": "" })), NameOption::NoName);
@@ -58,7 +58,8 @@ fn a_depth_is_a_number_that_is_not_negative() {
     const OLD: &str = "--shaded-jars-depth is deprecated, use --nested-jars-depth instead";
     const NON_NUMERIC: &str =
         "Non-numeric inputs for --nested-jars-depth are deprecated, replace with a numeric input";
-    let rows: [(Value, Option<(u32, &[&str])>); 17] = [
+    type Row = (Value, Option<(u32, &'static [&'static str])>);
+    let rows: [Row; 17] = [
         (json!({}), Some((1, &[]))),
         (json!({ "nested-jars-depth": "2" }), Some((2, &[]))),
         (json!({ "nestedJarsDepth": 3 }), Some((3, &[]))),
@@ -78,7 +79,7 @@ fn a_depth_is_a_number_that_is_not_negative() {
         (json!({ "nested-jars-depth": null, "exclude-app-vulns": "true" }), Some((1, &[]))),
     ];
     for (options, expected) in rows {
-        let parsed = parse(options.clone()).ok().map(|o| (o.nested_jars_depth, o.warnings));
+        let parsed = parse(&options).ok().map(|o| (o.nested_jars_depth, o.warnings));
         let expected = expected
             .map(|(depth, warnings)| (depth, warnings.iter().map(|&w| w.to_owned()).collect::<Vec<_>>()));
         assert_eq!(parsed, expected, "{options}");
@@ -98,7 +99,7 @@ fn a_value_of_the_wrong_type_is_refused_by_name() {
         (json!({ "file": true }), "file"),
     ];
     for (options, expected) in rows {
-        match parse(options.clone()) {
+        match parse(&options) {
             Err(Error::Option { name, .. }) => assert_eq!(name, expected, "{options}"),
             other => panic!("{options}: {other:?}"),
         }
@@ -107,5 +108,5 @@ fn a_value_of_the_wrong_type_is_refused_by_name() {
 
 #[test]
 fn what_is_no_scan_option_is_passed_over() {
-    assert_eq!(parse(json!({ "username": "u", "path": 1 })).unwrap(), Options::default());
+    assert_eq!(parse(&json!({ "username": "u", "path": 1 })).unwrap(), Options::default());
 }

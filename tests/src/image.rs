@@ -216,29 +216,37 @@ impl Image {
 
     /// Pushes it to a registry (distribution-spec 1.1, "Pushing blobs", monolithic upload).
     pub async fn push(&self, registry: &str, repository: &str, tag: &str, authorization: Option<&str>) {
-        let client = crate::http::client();
-        let with_auth = |request: reqwest::RequestBuilder| match authorization {
-            Some(value) => request.header("authorization", value),
-            None => request,
-        };
         for (digest, bytes) in &self.blobs {
-            let start = with_auth(client.post(format!("http://{registry}/v2/{repository}/blobs/uploads/")));
-            let start = start.send().await.unwrap();
-            assert_eq!(start.status(), 202, "starting an upload to {repository}");
-            let location = start.headers()["location"].to_str().unwrap();
-            let location = if location.starts_with('/') {
-                format!("http://{registry}{location}")
-            } else {
-                location.to_owned()
-            };
-            let separator = if location.contains('?') { '&' } else { '?' };
-            let put = with_auth(client.put(format!("{location}{separator}digest={digest}")))
-                .header("content-type", "application/octet-stream")
-                .body(bytes.clone());
-            assert_eq!(put.send().await.unwrap().status(), 201, "uploading {digest}");
+            push_blob(registry, repository, digest, bytes.clone(), authorization).await;
         }
         push_manifest(registry, repository, tag, self.media_type, &self.manifest, authorization).await;
     }
+}
+
+/// Pushes one blob.
+pub async fn push_blob(
+    registry: &str,
+    repository: &str,
+    digest: &Digest,
+    bytes: Vec<u8>,
+    authorization: Option<&str>,
+) {
+    let client = crate::http::client();
+    let with_auth = |request: reqwest::RequestBuilder| match authorization {
+        Some(value) => request.header("authorization", value),
+        None => request,
+    };
+    let start = with_auth(client.post(format!("http://{registry}/v2/{repository}/blobs/uploads/")));
+    let start = start.send().await.unwrap();
+    assert_eq!(start.status(), 202, "starting an upload to {repository}");
+    let location = start.headers()["location"].to_str().unwrap();
+    let location =
+        if location.starts_with('/') { format!("http://{registry}{location}") } else { location.to_owned() };
+    let separator = if location.contains('?') { '&' } else { '?' };
+    let put = with_auth(client.put(format!("{location}{separator}digest={digest}")))
+        .header("content-type", "application/octet-stream")
+        .body(bytes);
+    assert_eq!(put.send().await.unwrap().status(), 201, "uploading {digest}");
 }
 
 /// Pushes a manifest or index whose content is there already.

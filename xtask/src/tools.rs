@@ -32,15 +32,16 @@ pub(crate) fn folder() -> PathBuf {
 /// Installs what is missing; what is there already is left alone.
 pub(crate) fn install() -> Result<()> {
     fs::create_dir_all(folder())?;
-    install_packages()?;
+    install_packages(&PACKAGES)?;
     install_node()?;
     install_broker()?;
     install_fuzzer()
 }
 
-fn install_packages() -> Result<()> {
+/// Installs those of Debian's packages whose program is missing.
+pub(crate) fn install_packages(packages: &[(&str, &'static str)]) -> Result<()> {
     let missing: Vec<&str> =
-        PACKAGES.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+        packages.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

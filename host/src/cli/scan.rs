@@ -10,10 +10,10 @@ use super::image::{Source, parse};
 use super::progress::Shown;
 use super::{Compatibility, Failure, Format, ScanArgs, output, parts};
 use crate::connection::Connection;
-use crate::scanning::{ScanLimits, Scanner};
+use crate::scanning::{self, ScanLimits, Scanner};
 
-/// A Dockerfile is not larger than this, in bytes.
-const MAX_DOCKERFILE_BYTES: u64 = 4 << 20;
+/// An options file or a Dockerfile is not larger than this, in bytes.
+const MAX_TEXT_BYTES: u64 = 4 << 20;
 
 pub(super) async fn run(arguments: &ScanArgs) -> Result<(), Failure> {
     let options = options(arguments)?;
@@ -44,7 +44,7 @@ pub(super) async fn run(arguments: &ScanArgs) -> Result<(), Failure> {
             &options,
         ),
         Format::ScanResult => {
-            let response = scanned.report(&name, &options)?;
+            let response = scanning::report(&scanned, &name, &options)?;
             serde_json::to_string(&response)? + "\n"
         }
     };
@@ -87,7 +87,7 @@ fn read_text(file: &Path) -> Result<String, Failure> {
     use std::io::Read as _;
     let mut text = String::new();
     std::fs::File::open(file)
-        .and_then(|f| f.take(MAX_DOCKERFILE_BYTES).read_to_string(&mut text))
+        .and_then(|f| f.take(MAX_TEXT_BYTES).read_to_string(&mut text))
         .map_err(|e| Failure::usage(format!("{} can't be read: {e}", file.display())))?;
     Ok(text)
 }

@@ -8,9 +8,9 @@
 
 use std::sync::Arc;
 
-use regent_distribution::{Credentials, Endpoint, Freshness, PageQuery, PathMeaning, Scope, Session};
+use regent_distribution::{Authenticator, Credentials, Endpoint, Freshness, PageQuery, PathMeaning, Scope, Session};
 use regent_plugin_api::oci::{RepositoryName, Tag};
-use regent_plugin_api::transport::{Class, Fault};
+use regent_plugin_api::transport::{Class, Fault as _};
 use regent_plugin_api::{
     Access, Authorization, Check, Cursor, Driver, Error, Host, Outcome, Page, PageRequest, Result, Settings,
     Validation,
@@ -35,7 +35,9 @@ regent_plugin_api::export_driver! {
         { name: "username", required: false, secret: false, help: "user name, if the registry wants one" },
         { name: "password", required: false, secret: true, help: "password or token that goes with the user name" },
         { name: "token", required: false, secret: true, help: "bearer token that the registry takes as it is" },
+        { name: "tokenService", required: false, secret: false, help: "hosts of token services other than the registry" },
     ],
+    egress: ["{tokenService}"],
 }
 
 impl Driver for Oci {
@@ -43,7 +45,14 @@ impl Driver for Oci {
         let base = settings.base().ok_or_else(|| Error::invalid_setting("registryBase", "is missing"))?;
         let (endpoint, _) = Endpoint::from_base(base, settings.plain_http(), PathMeaning::ApiPrefix)
             .map_err(|e| Error::invalid_setting("registryBase", e))?;
-        Ok(Self { session: Session::with_credentials(Arc::new(host), endpoint, credentials(&settings)?) })
+        let transport = Arc::new(host);
+        let mut authenticator = Authenticator::new(transport.clone(), &endpoint, credentials(&settings)?);
+        // A password goes to a token service on another host only where someone has named that host.
+        let services = settings.text("tokenService").unwrap_or_default().split(',').map(str::trim);
+        for service in services.filter(|s| !s.is_empty()) {
+            authenticator = authenticator.with_realm_host(service);
+        }
+        Ok(Self { session: Session::new(transport, endpoint, Arc::new(authenticator)) })
     }
 
     async fn validate(&self) -> Result<Validation> {

@@ -1,0 +1,8 @@
+#![no_main]
+//! A apk database of a hostile image.
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let _ = regent_scan::parse::apk_installed(data);
+});

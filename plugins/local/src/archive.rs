@@ -53,12 +53,11 @@ impl Archive {
         let mut entries: Vec<(String, Entry)> = Vec::with_capacity(found.len());
         let mut by_path = HashMap::with_capacity(found.len());
         for (name, entry) in found {
-            match by_path.get(&name).and_then(|&at: &usize| entries.get_mut(at)) {
-                Some(earlier) => earlier.1 = entry,
-                None => {
-                    by_path.insert(name.clone(), entries.len());
-                    entries.push((name, entry));
-                }
+            if let Some(earlier) = by_path.get(&name).and_then(|&at: &usize| entries.get_mut(at)) {
+                earlier.1 = entry;
+            } else {
+                by_path.insert(name.clone(), entries.len());
+                entries.push((name, entry));
             }
         }
         Ok(Self { path: path.to_owned(), file: Arc::new(file), entries, by_path })

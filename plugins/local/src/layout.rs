@@ -223,12 +223,9 @@ impl Layout {
 
     /// All manifests below an index that are there, in order, each once.
     fn collect(&self, manifest: &Manifest, depth: usize, found: &mut Found) -> Result<()> {
-        let index = match &manifest.document {
-            Document::Index(index) => index,
-            _ => {
-                found.images.push(manifest.descriptor());
-                return Ok(());
-            }
+        let Document::Index(index) = &manifest.document else {
+            found.images.push(manifest.descriptor());
+            return Ok(());
         };
         for descriptor in &index.manifests {
             if found.images.len() + found.indexes.len() >= MAX_MANIFESTS {

@@ -7,7 +7,7 @@
 //! All reads are of a local disk and block the driver's own thread. That is short for all calls but the first to an
 //! archive, which reads its index, unpacks it if it is compressed as a whole, and hashes its layers.
 //!
-//! What is where: [`Source`](source::Source) is the connection's path and finds repositories; a [`Store`](store::Store) is
+//! What is where: [`Source`] is the connection's path and finds repositories; a [`Store`] is
 //! one of them, read as a [`Layout`](layout::Layout) or as [`Saved`](saved::Saved); both stand on an
 //! [`Archive`](archive::Archive) or a directory. The README says what names and tags there are.
 

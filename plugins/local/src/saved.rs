@@ -93,14 +93,14 @@ impl Saved {
             return Err(Error::Limit { what, path: archive.path().to_owned(), limit });
         }
         // Since version 25 Docker writes layers that end in nothing, and an OCI layout that says more about them.
-        let of_writer = |layer: &String| match writer {
-            Writer::Docker => layer.ends_with(".tar"),
-            Writer::Kaniko => layer.ends_with(".tar.gz"),
+        let suffix = match writer {
+            Writer::Docker => ".tar",
+            Writer::Kaniko => ".tar.gz",
         };
         let layers: Vec<String> = layers.iter().map(|l| normalise(l).unwrap_or_else(|| l.clone())).collect();
-        let found = layers.iter().any(|l| of_writer(l) && archive.file(l).is_some());
-        if !found && !(layers.is_empty() && writer == Writer::Docker) {
-            let suffix = if writer == Writer::Docker { ".tar" } else { ".tar.gz" };
+        let found = layers.iter().any(|l| l.ends_with(suffix) && archive.file(l).is_some());
+        let is_empty = layers.is_empty() && writer == Writer::Docker;
+        if !found && !is_empty {
             return Ok(Err(format!(
                 "none of the layers that its manifest.json names is there and ends in {suffix}"
             )));
@@ -131,22 +131,15 @@ impl Saved {
         let mut descriptors = Vec::with_capacity(layers.len());
         for (path, diff_id) in layers.iter().zip(diff_ids) {
             let diff_id = diff_id.map(|d| d.0);
-            let mut layer = match archive.file(path) {
-                Some(section) => {
-                    let layer = stored_layer(&section)?;
-                    blobs.insert(layer.digest.clone(), path.clone());
-                    layer
-                }
-                None => {
-                    // It needs some digest. The diff ID is the best; the name's own stands for nothing but the name.
-                    let layer = Descriptor {
-                        size_bytes: 0,
-                        digest: diff_id.clone().unwrap_or_else(|| Digest::sha256(path.as_bytes())),
-                        ..Descriptor::of(PLAIN_LAYER, b"")
-                    };
-                    missing.insert(layer.digest.clone(), path.clone());
-                    layer
-                }
+            let mut layer = if let Some(section) = archive.file(path) {
+                let layer = stored_layer(&section)?;
+                blobs.insert(layer.digest.clone(), path.clone());
+                layer
+            } else {
+                // It needs some digest. The diff ID is the best; the name's own stands for nothing but the name.
+                let digest = diff_id.clone().unwrap_or_else(|| Digest::sha256(path.as_bytes()));
+                missing.insert(digest.clone(), path.clone());
+                Descriptor { digest, ..Descriptor::of(PLAIN_LAYER, b"") }
             };
             layer.annotations.insert(annotation::LAYER_NAME.into(), path.clone());
             if diff_id.as_ref() != Some(&layer.digest) {

@@ -103,7 +103,7 @@ fn entry(
     if !(kind.is_symlink() || kind.is_hard_link()) {
         return None;
     }
-    let target = link.or_else(|| header.link_name_bytes().map(|l| l.into_owned()))?;
+    let target = link.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))?;
     let target = String::from_utf8_lossy(&target).into_owned();
     // A symbolic link is relative to its own directory, a hard link to the root of the archive.
     let target = match name.rsplit_once('/') {

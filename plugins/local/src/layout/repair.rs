@@ -40,17 +40,14 @@ impl Repairs {
             let Document::Image(mut image) = stored.document else { continue };
             let mut is_damaged = false;
             for layer in &mut image.layers {
-                let found = match actual.get(&layer.digest) {
-                    Some(found) => found.clone(),
-                    None => {
-                        let found = match tree.blob(&layer.digest)? {
-                            Some(s) => Some((s.digest(layer.digest.algorithm())?, s.len_bytes())),
-                            None => None,
-                        };
-                        actual.insert(layer.digest.clone(), found.clone());
-                        found
-                    }
-                };
+                if !actual.contains_key(&layer.digest) {
+                    let found = match tree.blob(&layer.digest)? {
+                        Some(s) => Some((s.digest(layer.digest.algorithm())?, s.len_bytes())),
+                        None => None,
+                    };
+                    actual.insert(layer.digest.clone(), found);
+                }
+                let found = actual.get(&layer.digest).cloned().flatten();
                 let Some((digest, size_bytes)) = found else { continue };
                 if digest == layer.digest && size_bytes == layer.size_bytes {
                     continue;

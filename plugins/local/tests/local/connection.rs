@@ -68,14 +68,14 @@ pub(crate) fn bytes_of(driver: &dyn DynDriver, name: &str, digest: &Digest) -> R
 }
 
 pub(crate) fn repositories(driver: &dyn DynDriver) -> Vec<String> {
-    names(now(driver.repositories(PageRequest::first())).unwrap())
+    names(&now(driver.repositories(PageRequest::first())).unwrap())
 }
 
 pub(crate) fn tags(driver: &dyn DynDriver, name: &str) -> Vec<String> {
-    names(now(driver.tags(&repository(name), PageRequest::first())).unwrap())
+    names(&now(driver.tags(&repository(name), PageRequest::first())).unwrap())
 }
 
-fn names<T: ToString>(page: Page<T>) -> Vec<String> {
+fn names<T: ToString>(page: &Page<T>) -> Vec<String> {
     assert_eq!(page.next, None);
     page.items.iter().map(ToString::to_string).collect()
 }

@@ -96,6 +96,11 @@ impl LayerPath {
         Self::new(&format!("{}/{below}", self.0))
     }
 
+    /// The path of these components, outermost first.
+    pub(crate) fn from_components<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self::new(&names.flat_map(|name| ["/", name]).collect::<String>())
+    }
+
     /// The components, outermost first.
     pub(crate) fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('/').filter(|c| !c.is_empty())

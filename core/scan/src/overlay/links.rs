@@ -97,7 +97,7 @@ impl<'a> Links<'a> {
             let hash = PathHash::of(target).value();
             let mut next = None;
             for layer in (0..=top).rev() {
-                self.step()?;
+                self.take_steps(1)?;
                 let captured = self.layers.get(layer)?;
                 if let Some(&index) = self.hard_link_targets.get(&(target, layer)) {
                     next = Some(Place { layer, index });
@@ -118,8 +118,8 @@ impl<'a> Links<'a> {
         None
     }
 
-    fn step(&self) -> Option<()> {
-        self.steps.set(self.steps.get() + 1);
+    fn take_steps(&self, n: usize) -> Option<()> {
+        self.steps.set(self.steps.get().saturating_add(n as u64));
         (self.steps.get() <= MAX_STEPS).then_some(())
     }
 }
@@ -134,6 +134,8 @@ struct Walk<'w, 'a> {
     rest: Vec<&'w str>,
     first_link: Option<Place>,
     n_links: u32,
+    /// Whether there may be links in `at`.
+    has_passed_literally: bool,
 }
 
 enum Stop {
@@ -146,12 +148,12 @@ enum Stop {
 impl<'w, 'a: 'w> Walk<'w, 'a> {
     fn new(links: &'w Links<'a>, tree: &'w Tree<'a>, path: &'w LayerPath) -> Self {
         let rest = path.components().rev().collect();
-        Self { links, tree, at: Vec::new(), rest, first_link: None, n_links: 0 }
+        Self { links, tree, at: Vec::new(), rest, first_link: None, n_links: 0, has_passed_literally: false }
     }
 
     fn run(&mut self) -> Option<Stop> {
         while let Some(name) = self.rest.pop() {
-            self.links.step()?;
+            self.links.take_steps(1)?;
             if name == ".." {
                 self.at.pop();
                 continue;
@@ -159,16 +161,19 @@ impl<'w, 'a: 'w> Walk<'w, 'a> {
             let parent = self.at.last().map_or(Some(Tree::ROOT), |(id, _)| *id);
             let id = parent.and_then(|parent| self.tree.child(parent, name));
             self.at.push((id, name));
-            let Some(place) = id.and_then(|id| self.tree.visible_at(id)) else { continue };
-            if id.is_some_and(|id| self.is_passed_literally(id)) {
+            let Some((id, place)) = id.and_then(|id| Some((id, self.tree.visible_at(id)?))) else { continue };
+            if self.is_passed_literally(id)? {
+                self.has_passed_literally = true;
                 continue;
             }
             match &place.entry(self.links.layers)?.kind {
-                EntryKind::File(_) => return self.rest.is_empty().then_some(Stop::File(place)),
+                // There is nothing below a file, save in a broken layer, and what that has counts at its path.
+                EntryKind::File(_) if !self.rest.is_empty() => {}
+                EntryKind::File(_) => return Some(Stop::File(place)),
                 EntryKind::Symlink(target) => self.turn(place, target)?,
                 EntryKind::HardLink(target) => match self.links.hard_link_target(place, target)? {
                     HardLinkTarget::Symlink(target) => self.turn(place, target)?,
-                    _ if !self.rest.is_empty() => return None,
+                    _ if !self.rest.is_empty() => {}
                     HardLinkTarget::File(file) => {
                         self.first_link.get_or_insert(place);
                         return Some(Stop::File(file));
@@ -181,8 +186,7 @@ impl<'w, 'a: 'w> Walk<'w, 'a> {
                 EntryKind::Whiteout | EntryKind::Opaque => return None,
             }
         }
-        let text: String = self.at.iter().flat_map(|(_, name)| ["/", name]).collect();
-        Some(Stop::Elsewhere(LayerPath::new(&text)))
+        Some(Stop::Elsewhere(LayerPath::from_components(self.at.iter().map(|(_, name)| *name))))
     }
 
     /// Goes on where the symbolic link at the current position points to.
@@ -198,19 +202,26 @@ impl<'w, 'a: 'w> Walk<'w, 'a> {
             self.at.pop();
         }
         self.rest.extend(target.split('/').rev().filter(|name| !matches!(*name, "" | ".")));
+        if self.has_passed_literally {
+            self.rest.extend(self.at.drain(..).rev().map(|(_, name)| name));
+            self.has_passed_literally = false;
+        }
         Some(())
     }
 
     /// Whether the rest of the path, taken literally, is an entry too. It lies below a non-directory then: the layer
     /// was written through a link of a lower one, without an entry for the directory. The entry counts at its path.
-    fn is_passed_literally(&self, id: NodeId) -> bool {
-        let mut names = self.rest.iter().rev();
-        !self.rest.is_empty()
-            && names
-                .try_fold(id, |id, name| {
-                    self.links.step()?;
-                    self.tree.child(id, name)
-                })
-                .is_some_and(|id| self.tree.visible_at(id).is_some())
+    fn is_passed_literally(&self, id: NodeId) -> Option<bool> {
+        if self.rest.is_empty() || self.rest.contains(&"..") {
+            return Some(false);
+        }
+        let end = self.rest.iter().rev().try_fold(id, |id, name| self.tree.child(id, name));
+        if end.is_some_and(|id| self.tree.visible_at(id).is_some()) {
+            return Some(true);
+        }
+        let names = self.at.iter().map(|(_, name)| *name).chain(self.rest.iter().rev().copied());
+        let path = LayerPath::from_components(names);
+        self.links.take_steps(self.links.layers.len() * path.components().count())?;
+        Some(self.tree.passed_layer(&path).is_some())
     }
 }

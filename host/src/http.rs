@@ -177,3 +177,8 @@ pub fn install_tls_provider() {
     });
 }
 
+
+#[cfg(test)]
+pub(crate) mod test_server;
+#[cfg(test)]
+mod tests;

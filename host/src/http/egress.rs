@@ -9,6 +9,7 @@ use url::{Host, Url};
 
 use super::address::Network;
 use super::insecure::{InsecureRegistries, authority};
+use super::proxy::Proxies;
 
 /// Time to find out whether the registry is in the operator's own network.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -101,7 +102,12 @@ impl Egress {
     }
 
     /// Whether a request may go to this URL, and which addresses the name may have; else the rule that forbids it.
-    pub(super) async fn judge(&self, url: &Url, carries_secrets: bool) -> Result<Reach, String> {
+    pub(super) async fn judge(
+        &self,
+        url: &Url,
+        carries_secrets: bool,
+        proxies: &Proxies,
+    ) -> Result<Reach, String> {
         let rules = &*self.rules;
         let plain = match url.scheme() {
             "https" => false,
@@ -136,7 +142,7 @@ impl Egress {
                 if plain && !listed && !rules.registry_is_plain() {
                     return Err("content is fetched over https only".to_owned());
                 }
-                within(Reach::of(rules.registry_network().await), literal)
+                within(Reach::of(rules.registry_network(proxies).await), literal)
             }
         }
     }
@@ -176,15 +182,18 @@ impl Rules {
         })
     }
 
-    /// The network that the registry is in: the most public one that its name resolves to, and public if it does not
-    /// resolve, which is what it looks like from behind a proxy.
-    async fn registry_network(&self) -> Network {
+    /// The network that the registry is in: the most public one that its name resolves to. Public if it does not resolve,
+    /// or is not to be resolved here, since a proxy does.
+    async fn registry_network(&self, proxies: &Proxies) -> Network {
         let Some(url) = &self.registry else { return Network::Public };
         let find = || async {
             let name = match url.host().ok_or(())? {
                 Host::Domain(name) => name,
                 literal => return Network::of_literal(&literal).ok_or(()),
             };
+            if proxies.intercepts(url) {
+                return Ok(Network::Public);
+            }
             let found = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, 0))).await;
             found.map_err(|_| ())?.map_err(|_| ())?.map(|a| Network::of(a.ip())).min().ok_or(())
         };
@@ -248,7 +257,8 @@ mod tests {
     use super::*;
 
     async fn verdict(egress: &Egress, url: &str, secrets: bool) -> Result<Reach, String> {
-        egress.judge(&url.parse().unwrap(), secrets).await
+        let proxies = Proxies::new(&crate::http::ProxyConfig::default()).unwrap();
+        egress.judge(&url.parse().unwrap(), secrets, &proxies).await
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ impl HttpTransport {
     async fn exchange(&self, request: Request, host: &str) -> Result<Response, TransportError> {
         let secrets = request.headers.values().any(http::HeaderValue::is_sensitive);
         let refused = |rule| TransportError::Refused { host: host.to_owned(), rule };
-        let reach = self.egress.judge(&request.url, secrets).await.map_err(refused)?;
+        let reach = self.egress.judge(&request.url, secrets, &self.shared.proxies).await.map_err(refused)?;
         let pools = &self.shared.pools;
         if request.url.scheme() == "https" && pools.is_rootless() {
             let reason = "there are no certificate authorities: install ca-certificates, or name a bundle in \

@@ -1,0 +1,62 @@
+//! What operators see of drivers.
+
+use std::path::PathBuf;
+
+use regent_oci::Digest;
+use regent_plugin_api::Description;
+
+/// One driver file, or a driver that is linked in.
+#[derive(Debug, Clone)]
+pub struct DriverInfo {
+    /// The file; `None` for a driver that is linked in.
+    pub file: Option<PathBuf>,
+    /// SHA-256 of the file, where it could be read.
+    pub digest: Option<Digest>,
+    /// What it says about itself, where that could be read.
+    pub description: Option<Description>,
+    /// Whether it serves.
+    pub state: DriverState,
+}
+
+/// Whether a driver serves, and why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DriverState {
+    /// It will be loaded at the first request for one of its types.
+    Ready,
+    /// It is loaded.
+    Loaded,
+    /// The file is refused.
+    Refused {
+        /// A stable code, e.g. `not_elf`.
+        code: String,
+        /// The reason in words.
+        reason: String,
+    },
+    /// A higher version of the same driver serves.
+    Superseded {
+        /// The file of that one.
+        by: String,
+    },
+    /// Another driver claims some of its types, and no binding decides. Its other types are served.
+    Ambiguous {
+        /// These types.
+        types: Vec<String>,
+    },
+    /// Its thread hung too often. It is not used until its file changes or the process starts anew.
+    Quarantined,
+}
+
+impl DriverState {
+    /// One word: `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Loaded => "loaded",
+            Self::Refused { .. } => "refused",
+            Self::Superseded { .. } => "superseded",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Open sessions, kept while they are used.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::index::Key;
+use crate::connection::Fingerprint;
+use crate::registry::Registry;
+
+/// Sessions by connection, the least recently used ones leaving first.
+pub(super) struct Sessions {
+    max: usize,
+    idle: Duration,
+    kept: Mutex<HashMap<Fingerprint, Kept>>,
+}
+
+struct Kept {
+    registry: Arc<Registry>,
+    driver: Key,
+    used: Instant,
+}
+
+impl Sessions {
+    pub(super) fn new(max: usize, idle: Duration) -> Self {
+        Self { max: max.max(1), idle, kept: Mutex::default() }
+    }
+
+    /// The session of a connection, if it is one of this driver and still of use.
+    pub(super) fn find(&self, fingerprint: Fingerprint, driver: &Key) -> Option<Arc<Registry>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let entry = kept.get_mut(&fingerprint)?;
+        let usable = entry.driver == *driver
+            && entry.registry.is_alive()
+            && now.duration_since(entry.used) < self.idle;
+        if !usable {
+            kept.remove(&fingerprint);
+            return None;
+        }
+        entry.used = now;
+        Some(Arc::clone(&entry.registry))
+    }
+
+    /// Keeps a new session. If a request at the side has opened one meanwhile, that one is returned and stays.
+    pub(super) fn keep(&self, fingerprint: Fingerprint, driver: Key, registry: Arc<Registry>) -> Arc<Registry> {
+        if let Some(other) = self.find(fingerprint, &driver) {
+            return other;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        kept.retain(|_, k| now.duration_since(k.used) < self.idle && k.registry.is_alive());
+        while kept.len() >= self.max {
+            let Some(oldest) = kept.iter().min_by_key(|(_, k)| k.used).map(|(f, _)| *f) else { break };
+            kept.remove(&oldest);
+        }
+        kept.insert(fingerprint, Kept { registry: Arc::clone(&registry), driver, used: now });
+        registry
+    }
+}

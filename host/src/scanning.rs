@@ -1,0 +1,245 @@
+//! From an image reference to findings.
+//!
+//! The image is resolved, its size checked, and its layers are read, each as a stream in constant memory
+//! ([`bridge`]), or taken from the captures of earlier scans ([`captures`]). The captures are laid over each other and
+//! analyzed. A link that leads to a file which no one asked for means that its layer is read once more.
+
+mod bridge;
+mod captures;
+mod error;
+mod layers;
+mod names;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use regent_oci::{ImageRef, Platform};
+use regent_report::{Digests, ImageFacts, ImageName, Options, ScanResponse, scan_result};
+use regent_scan::{CapturedLayer, Findings, Gap, Limits, MissingTarget, Overlay, analyze};
+
+pub use error::Error;
+
+use crate::registry::{Registry, ResolvedImage};
+use captures::Captures;
+use layers::Layers;
+
+/// How often layers are read again for link targets. A second round is needed when a target is a link itself.
+const MAX_ROUNDS: u32 = 2;
+
+/// What a scan may cost at most.
+#[derive(Debug, Clone)]
+pub struct ScanLimits {
+    /// Sum of the layers' sizes in the manifest, in bytes (`SNYK_MAX_IMAGE_SIZE_IN_BYTES`).
+    pub max_image_bytes: u64,
+    /// Per layer.
+    pub layer: Limits,
+}
+
+impl ScanLimits {
+    /// 2 GiB, as the replaced agent has it.
+    pub const DEFAULT_MAX_IMAGE_BYTES: u64 = 2_147_483_648;
+}
+
+impl Default for ScanLimits {
+    fn default() -> Self {
+        Self { max_image_bytes: Self::DEFAULT_MAX_IMAGE_BYTES, layer: Limits::default() }
+    }
+}
+
+/// Told how a scan goes. Called from the scan's own task: it must not block.
+pub trait Progress: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: ProgressEvent<'_>);
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum ProgressEvent<'a> {
+    /// The reference led to an image.
+    Resolved(&'a ResolvedImage),
+    /// Bytes of a layer came. `layer` counts from the base layer, 0.
+    LayerBytes {
+        /// Which layer.
+        layer: usize,
+        /// How many bytes, since the last time.
+        n_bytes: u64,
+    },
+    /// A layer is done.
+    LayerDone {
+        /// Which layer.
+        layer: usize,
+        /// Whether its capture was at hand, so that nothing was read.
+        cached: bool,
+    },
+    /// All layers are there.
+    Analyzing,
+}
+
+/// Progress that no one looks at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn event(&self, _: ProgressEvent<'_>) {}
+}
+
+/// Scans images, and keeps captures of layers for the next scan. Cheap to clone; clones share the captures.
+#[derive(Clone)]
+pub struct Scanner {
+    captures: Arc<Captures>,
+}
+
+/// What a scan found, and what it cost.
+#[derive(Debug, Clone)]
+pub struct ScannedImage {
+    /// As it was asked for.
+    pub image: ImageRef,
+    /// Digests of what was pulled; `None` where a driver put the manifest together.
+    pub digests: Option<Digests>,
+    /// The platform of the configuration.
+    pub platform: Option<Platform>,
+    /// For the report.
+    pub facts: ImageFacts,
+    /// For the report.
+    pub findings: Findings,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+/// What a scan cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Layers of the image, each place counted.
+    pub n_layers: usize,
+    /// Distinct layers whose capture was at hand.
+    pub n_cached_layers: usize,
+    /// Layer bytes read from the registry.
+    pub fetched_bytes: u64,
+    /// Time until the image was resolved.
+    pub resolving: Duration,
+    /// Time to read the layers.
+    pub reading: Duration,
+    /// Time for overlay and analyzers, second readings included.
+    pub analyzing: Duration,
+}
+
+impl Scanner {
+    /// Memory for captures when nobody says otherwise, in bytes. A base layer's capture has some hundred KiB.
+    pub const DEFAULT_CAPTURES_BYTES: u64 = 32 << 20;
+
+    /// A scanner that keeps captures up to this much memory, in bytes.
+    pub fn new(captures_bytes: u64) -> Self {
+        Self { captures: Arc::new(Captures::new(captures_bytes)) }
+    }
+
+    /// Scans an image. Dropping the future stops it, with the threads that read layers.
+    ///
+    /// # Errors
+    /// [`Error`]. A file that can't be understood is a gap among the findings, no error.
+    pub async fn scan(
+        &self,
+        registry: &Registry,
+        image: &ImageRef,
+        platform: Option<&Platform>,
+        limits: &ScanLimits,
+        progress: &dyn Progress,
+    ) -> Result<ScannedImage, Error> {
+        let started = Instant::now();
+        let resolved = registry.resolve(image, platform).await?;
+        progress.event(ProgressEvent::Resolved(&resolved));
+        let size_bytes = resolved.layers_size_bytes();
+        if size_bytes > limits.max_image_bytes {
+            let limit_bytes = limits.max_image_bytes;
+            return Err(Error::ImageTooLarge { image: image.to_string(), size_bytes, limit_bytes });
+        }
+        let resolving = started.elapsed();
+
+        let layers = Layers::new(&self.captures, registry, &resolved, &limits.layer, progress);
+        let mut read = layers.read_all().await?;
+        let reading = started.elapsed() - resolving;
+
+        progress.event(ProgressEvent::Analyzing);
+        let findings = self.analyze(&layers, &mut read.captured, &limits.layer).await?;
+        let mut findings = findings;
+        findings.gaps.extend(read.gaps);
+        let cost = Cost {
+            n_layers: read.captured.len(),
+            n_cached_layers: read.n_cached,
+            fetched_bytes: layers.fetched_bytes(),
+            resolving,
+            reading,
+            analyzing: started.elapsed() - resolving - reading,
+        };
+        Ok(scanned(image, &resolved, findings, cost))
+    }
+
+    /// Lays the layers over each other, reads again what links lead to, and runs the analyzers.
+    async fn analyze(
+        &self,
+        layers: &Layers<'_>,
+        captured: &mut [CapturedLayer],
+        limits: &Limits,
+    ) -> Result<Findings, Error> {
+        for round in 0..=MAX_ROUNDS {
+            let (given, own) = (captured.to_vec(), limits.clone());
+            let is_last = round == MAX_ROUNDS;
+            let step = tokio::task::spawn_blocking(move || {
+                let (overlay, missing) = Overlay::new(&given, &own);
+                if missing.is_empty() || is_last { Step::Findings(analyze(&overlay)) } else { Step::Again(missing) }
+            });
+            match step.await.map_err(|_| Error::Stopped)? {
+                Step::Findings(findings) => return Ok(findings),
+                Step::Again(missing) => layers.read_again(missing, captured).await?,
+            }
+        }
+        unreachable!("the last round has findings")
+    }
+}
+
+enum Step {
+    Findings(Findings),
+    Again(Vec<MissingTarget>),
+}
+
+fn scanned(image: &ImageRef, resolved: &ResolvedImage, findings: Findings, cost: Cost) -> ScannedImage {
+    let digests = (!resolved.is_synthetic()).then(|| Digests {
+        manifest: resolved.manifest.digest.clone(),
+        index: resolved.index.as_ref().map(|index| index.digest.clone()),
+    });
+    ScannedImage {
+        image: image.clone(),
+        digests,
+        platform: resolved.config.platform(),
+        facts: names::facts(resolved),
+        findings,
+        cost,
+    }
+}
+
+/// The result of a scan as it is handed out. `name` is what the caller calls the image.
+///
+/// # Errors
+/// [`regent_report::Error`]: a name or digest in the options is none.
+pub fn report(
+    scanned: &ScannedImage,
+    name: &ImageName,
+    options: &Options,
+) -> Result<ScanResponse, regent_report::Error> {
+    scan_result(&scanned.facts, name, scanned.digests.as_ref(), &scanned.findings, options)
+}
+
+/// A gap that concerns a layer as a whole.
+fn layer_gap(code: &'static str, reason: String) -> Gap {
+    Gap { path: regent_scan::LayerPath::new("/"), code, reason }
+}
+
+impl fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scanner")
+    }
+}
+
+#[cfg(test)]
+mod tests;

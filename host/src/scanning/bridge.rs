@@ -1,0 +1,113 @@
+//! From the network to the thread that inflates: a bounded channel whose far end is a [`Read`].
+//!
+//! It is the only buffer of a layer's bytes and the only backpressure: a slow thread makes the sender wait, which makes
+//! the connection wait. When the sender is dropped before it said so, the reader gets an error, so a scan that is given
+//! up ends its thread at the next read.
+
+use std::io::{self, Read};
+
+use bytes::{Buf, Bytes};
+use tokio::sync::mpsc;
+
+/// Pieces on their way; each at most [`PIECE_BYTES`].
+const PIECES: usize = 16;
+/// Larger ones are cut. 16 of 256 KiB make 4 MiB.
+const PIECE_BYTES: usize = 256 << 10;
+
+enum Message {
+    Bytes(Bytes),
+    End,
+}
+
+/// The near end.
+pub(super) struct Feed(mpsc::Sender<Message>);
+
+/// The far end, for a thread that may block.
+pub(super) struct Reader {
+    messages: mpsc::Receiver<Message>,
+    current: Bytes,
+    ended: bool,
+}
+
+/// The reader is gone: it has failed, or has all it needs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ReaderGone;
+
+/// A channel for one layer.
+pub(super) fn bridge() -> (Feed, Reader) {
+    let (sender, messages) = mpsc::channel(PIECES);
+    (Feed(sender), Reader { messages, current: Bytes::new(), ended: false })
+}
+
+impl Feed {
+    /// Hands bytes over; waits while the channel is full.
+    pub(super) async fn give(&self, mut bytes: Bytes) -> Result<(), ReaderGone> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+            self.0.send(Message::Bytes(piece)).await.map_err(|_| ReaderGone)?;
+        }
+        Ok(())
+    }
+
+    /// Says that this was all.
+    pub(super) async fn end(self) -> Result<(), ReaderGone> {
+        self.0.send(Message::End).await.map_err(|_| ReaderGone)
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() && !self.ended {
+            match self.messages.blocking_recv() {
+                Some(Message::Bytes(bytes)) => self.current = bytes,
+                Some(Message::End) => self.ended = true,
+                None => return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the download was given up")),
+            }
+        }
+        let n = buffer.len().min(self.current.len());
+        if let Some(target) = buffer.get_mut(..n) {
+            self.current.copy_to_slice(target);
+        }
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_given_is_read_in_order_whatever_the_pieces() {
+        let (feed, mut reader) = bridge();
+        let thread = tokio::task::spawn_blocking(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).map(|_| all)
+        });
+        let large = vec![7u8; 3 * PIECE_BYTES + 1];
+        feed.give(Bytes::from_static(b"head")).await.unwrap();
+        feed.give(Bytes::from(large.clone())).await.unwrap();
+        feed.end().await.unwrap();
+        let all = thread.await.unwrap().unwrap();
+        assert_eq!(all.len(), 4 + large.len());
+        assert!(all.starts_with(b"head\x07"));
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_is_dropped_is_an_error_and_not_an_end() {
+        let (feed, mut reader) = bridge();
+        feed.give(Bytes::from_static(b"half")).await.unwrap();
+        drop(feed);
+        let read = tokio::task::spawn_blocking(move || reader.read_to_end(&mut Vec::new())).await.unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[tokio::test]
+    async fn a_full_channel_makes_the_sender_wait_until_the_reader_is_gone() {
+        let (feed, reader) = bridge();
+        let endless = async { while feed.give(Bytes::from_static(b"x")).await.is_ok() {} };
+        tokio::pin!(endless);
+        assert!(futures_util::poll!(&mut endless).is_pending());
+        drop(reader);
+        endless.await;
+    }
+}

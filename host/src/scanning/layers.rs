@@ -1,0 +1,204 @@
+//! Reads the layers of one image.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use regent_distribution::Verify;
+use regent_oci::{Descriptor, DiffId, annotation};
+use regent_scan::{CapturedLayer, Gap, LayerPath, LayerSpec, Limits, MissingTarget, capture_layer};
+
+use super::bridge::bridge;
+use super::captures::Captures;
+use super::{Error, Progress, ProgressEvent, layer_gap};
+use crate::registry::{self, Registry, ResolvedImage};
+
+/// Layers of one image that are read at once: one waits for the network while the other inflates.
+const LAYERS_AT_ONCE: usize = 2;
+
+/// The layers of one image, and the way to their bytes.
+pub(super) struct Layers<'a> {
+    captures: &'a Captures,
+    registry: &'a Registry,
+    image: &'a ResolvedImage,
+    limits: &'a Limits,
+    progress: &'a dyn Progress,
+    fetched_bytes: AtomicU64,
+    n_cached: AtomicUsize,
+}
+
+/// All layers of an image, base layer first.
+pub(super) struct ReadLayers {
+    pub(super) captured: Vec<CapturedLayer>,
+    /// What could not be vouched for.
+    pub(super) gaps: Vec<Gap>,
+    pub(super) n_cached: usize,
+}
+
+/// What vouches for a layer's bytes besides the digest in the manifest.
+enum Voucher {
+    /// Nothing has to.
+    None,
+    /// The configuration's diff ID, as far as there is one; a difference is a gap.
+    DiffId(Option<DiffId>),
+    /// The driver has seen that it is not what its archive says.
+    Refuted,
+}
+
+impl<'a> Layers<'a> {
+    pub(super) fn new(
+        captures: &'a Captures,
+        registry: &'a Registry,
+        image: &'a ResolvedImage,
+        limits: &'a Limits,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let (fetched_bytes, n_cached) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Self { captures, registry, image, limits, progress, fetched_bytes, n_cached }
+    }
+
+    /// Layer bytes read from the registry so far.
+    pub(super) fn fetched_bytes(&self) -> u64 {
+        self.fetched_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Reads every distinct layer once.
+    pub(super) async fn read_all(&self) -> Result<ReadLayers, Error> {
+        let layers = &self.image.image.layers;
+        let mut first_of = HashMap::new();
+        for (i, layer) in layers.iter().enumerate() {
+            first_of.entry(&layer.digest).or_insert(i);
+        }
+        let mut distinct: Vec<usize> = first_of.values().copied().collect();
+        distinct.sort_unstable();
+        let read: Vec<(usize, CapturedLayer, Option<Gap>)> = stream::iter(distinct)
+            .map(|i| async move {
+                let (captured, gap) = self.read_first(i).await?;
+                Ok::<_, Error>((i, captured, gap))
+            })
+            .buffered(LAYERS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let by_place: HashMap<usize, &CapturedLayer> = read.iter().map(|(i, captured, _)| (*i, captured)).collect();
+        let at = |layer: &Descriptor| first_of.get(&layer.digest).and_then(|i| by_place.get(i)).copied().cloned();
+        Ok(ReadLayers {
+            captured: layers.iter().filter_map(at).collect(),
+            gaps: read.iter().filter_map(|(_, _, gap)| gap.clone()).collect(),
+            n_cached: self.n_cached.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Reads layers again with what was missing. A capture with extras is for this image alone.
+    pub(super) async fn read_again(
+        &self,
+        missing: Vec<MissingTarget>,
+        captured: &mut [CapturedLayer],
+    ) -> Result<(), Error> {
+        let again: Vec<(usize, CapturedLayer)> = stream::iter(missing)
+            .map(|target| async move {
+                let i = target.layer;
+                Ok::<_, Error>((i, self.read(i, None, target.paths).await?))
+            })
+            .buffered(LAYERS_AT_ONCE)
+            .try_collect()
+            .await?;
+        for (i, layer) in again {
+            if let Some(place) = captured.get_mut(i) {
+                *place = layer;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a layer for the first time, or takes its capture from an earlier scan.
+    async fn read_first(&self, i: usize) -> Result<(CapturedLayer, Option<Gap>), Error> {
+        let Some(layer) = self.image.image.layers.get(i) else { return Err(Error::Stopped) };
+        let name = || layer.annotations.get(annotation::LAYER_NAME).map_or(layer.digest.as_str(), String::as_str);
+        let (captured, gap) = match self.voucher(i, layer) {
+            Voucher::None => (self.read_shared(i, layer).await?, None),
+            Voucher::Refuted => {
+                let reason = format!("layer {} does not have the digest that its archive names it by", name());
+                (self.read(i, None, BTreeSet::new()).await?, Some(layer_gap("digest_mismatch", reason)))
+            }
+            Voucher::DiffId(diff_id) => match self.read(i, diff_id, BTreeSet::new()).await {
+                Err(Error::Layer(error @ regent_scan::Error::DiffIdMismatch { .. })) => {
+                    let gap = layer_gap("diff_id_mismatch", error.to_string());
+                    (self.read(i, None, BTreeSet::new()).await?, Some(gap))
+                }
+                other => (other?, None),
+            },
+        };
+        Ok((captured, gap))
+    }
+
+    fn voucher(&self, i: usize, layer: &Descriptor) -> Voucher {
+        let verify = layer.annotations.get(annotation::VERIFY).filter(|_| self.image.annotated);
+        match verify.map(String::as_str) {
+            Some(annotation::VERIFY_DIFF_ID) => {
+                Voucher::DiffId(self.image.config.diff_ids().into_iter().nth(i).flatten())
+            }
+            Some(annotation::VERIFY_NOTHING) => Voucher::Refuted,
+            _ => Voucher::None,
+        }
+    }
+
+    /// From the captures at hand, or read by whichever scan comes first.
+    async fn read_shared(&self, i: usize, layer: &Descriptor) -> Result<CapturedLayer, Error> {
+        if let Some(captured) = self.captures.find(&layer.digest) {
+            return Ok(self.found(i, captured));
+        }
+        let reading = self.captures.reading(&layer.digest);
+        let mut is_own = false;
+        let captured = reading
+            .get_or_try_init(|| {
+                is_own = true;
+                self.read(i, None, BTreeSet::new())
+            })
+            .await?
+            .clone();
+        if is_own {
+            self.captures.keep(&captured);
+            return Ok(captured);
+        }
+        Ok(self.found(i, captured))
+    }
+
+    fn found(&self, layer: usize, captured: CapturedLayer) -> CapturedLayer {
+        self.n_cached.fetch_add(1, Ordering::Relaxed);
+        self.progress.event(ProgressEvent::LayerDone { layer, cached: true });
+        captured
+    }
+
+    /// Reads a layer from the registry. The thread that captures it verifies size and digest; it ends when this future is
+    /// dropped.
+    async fn read(
+        &self,
+        i: usize,
+        diff_id: Option<DiffId>,
+        extra: BTreeSet<LayerPath>,
+    ) -> Result<CapturedLayer, Error> {
+        let Some(layer) = self.image.image.layers.get(i) else { return Err(Error::Stopped) };
+        let (feed, reader) = bridge();
+        let spec = LayerSpec { descriptor: layer.clone(), diff_id, extra };
+        let limits = self.limits.clone();
+        let capture = tokio::task::spawn_blocking(move || capture_layer(&spec, reader, &limits));
+        let download = async move {
+            let mut blob = self.registry.open_blob(&self.image.repository, layer, Verify::ByConsumer).await?;
+            while let Some(bytes) = blob.chunk().await? {
+                let n_bytes = bytes.len() as u64;
+                self.fetched_bytes.fetch_add(n_bytes, Ordering::Relaxed);
+                self.progress.event(ProgressEvent::LayerBytes { layer: i, n_bytes });
+                if feed.give(bytes).await.is_err() {
+                    return Ok(()); // the thread has ended, and says why
+                }
+            }
+            let _ = feed.end().await; // likewise
+            Ok::<(), registry::Error>(())
+        };
+        let (downloaded, captured) = tokio::join!(download, capture);
+        downloaded?;
+        let captured = captured.map_err(|_| Error::Stopped)??;
+        self.progress.event(ProgressEvent::LayerDone { layer: i, cached: false });
+        Ok(captured)
+    }
+}

@@ -1,0 +1,254 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use regent_oci::{Descriptor, Digest, MediaType, annotation};
+use regent_scan::PackageFormat;
+use regent_transport::Fault as _;
+use secrecy::SecretString;
+
+use super::*;
+use crate::connection::Connection;
+use crate::drivers::fixtures::shelf;
+use crate::drivers::{Drivers, DriversConfig};
+use crate::http::{HttpClient, HttpConfig};
+
+const OS_RELEASE: &str = "ID=alpine\nVERSION_ID=3.20.1\nPRETTY_NAME=\"Alpine Linux v3.20\"\n";
+const APK: &str = "P:musl\nV:1.2.5-r0\nA:x86_64\no:musl\n\nP:zlib\nV:1.3.1-r1\nA:x86_64\no:zlib\nD:so:libc.musl\n\n";
+
+#[derive(Clone, Copy)]
+enum File {
+    Text(&'static str, &'static str),
+    Link(&'static str, &'static str),
+}
+
+fn layer(files: &[File]) -> Bytes {
+    let mut tar = tar::Builder::new(Vec::new());
+    for file in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o644);
+        match file {
+            File::Text(path, text) => {
+                header.set_size(text.len() as u64);
+                tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+            }
+            File::Link(path, target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_size(0);
+                tar.append_link(&mut header, path, target).unwrap();
+            }
+        }
+    }
+    tar.into_inner().unwrap().into()
+}
+
+fn alpine() -> Bytes {
+    layer(&[File::Text("etc/os-release", OS_RELEASE), File::Text("lib/apk/db/installed", APK)])
+}
+
+/// What a shelf's manifest says beyond the ordinary.
+#[derive(Default)]
+struct Said {
+    media_type: Option<&'static str>,
+    annotations: BTreeMap<&'static str, &'static str>,
+    is_synthetic: bool,
+    diff_ids: Vec<String>,
+}
+
+/// Puts an image of these layers on a shelf, as `app:1`.
+fn shelve(name: &str, layers: &[Bytes], said: &Said) {
+    let diff_ids = &said.diff_ids;
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}
+    });
+    let config = Bytes::from(config.to_string());
+    let described = layers.iter().map(|l| {
+        let mut descriptor = Descriptor::of(MediaType::OCI_LAYER, l);
+        let annotations = said.annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        descriptor.annotations = annotations.collect();
+        descriptor
+    });
+    let media_type = said.media_type.unwrap_or(MediaType::OCI_MANIFEST);
+    let mut manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type,
+        "config": Descriptor::of(MediaType::OCI_CONFIG, &config), "layers": described.collect::<Vec<_>>(),
+    });
+    if said.is_synthetic {
+        manifest["annotations"] = serde_json::json!({annotation::SYNTHETIC: "true"});
+    }
+    let mut contents = shelf::Contents::default();
+    contents.manifests.insert("1".to_owned(), (media_type, manifest.to_string().into()));
+    for blob in layers.iter().chain([&config]) {
+        contents.blobs.insert(Digest::sha256(blob), blob.clone());
+    }
+    shelf::put(name, contents);
+}
+
+async fn registry(name: &str) -> Arc<Registry> {
+    let http = HttpClient::new(&HttpConfig::default()).unwrap();
+    let drivers = Drivers::with_native(DriversConfig::new(Vec::new()), http, &[shelf::DRIVER]);
+    let fields = [("registryBase".to_owned(), SecretString::from(name))];
+    drivers.open(&Connection::new("shelf", fields)).await.unwrap()
+}
+
+async fn scan(scanner: &Scanner, name: &str, limits: &ScanLimits) -> Result<ScannedImage, Error> {
+    let image = "app:1".parse().unwrap();
+    scanner.scan(&*registry(name).await, &image, None, limits, &Silent).await
+}
+
+fn scanner() -> Scanner {
+    Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES)
+}
+
+fn packages(scanned: &ScannedImage) -> Vec<&str> {
+    scanned.findings.packages.list.iter().map(|p| p.name.as_str()).collect()
+}
+
+#[tokio::test]
+async fn an_image_is_read_and_analyzed_and_its_layers_are_read_once() {
+    let upper = layer(&[File::Text("opt/note", "x")]);
+    let bytes = (alpine().len() + upper.len()) as u64;
+    shelve("once", &[alpine(), upper.clone(), upper], &Said::default());
+    let scanner = scanner();
+    let first = scan(&scanner, "once", &ScanLimits::default()).await.unwrap();
+    assert_eq!(packages(&first), ["musl", "zlib"]);
+    assert_eq!(first.findings.packages.format, PackageFormat::Apk);
+    assert_eq!((first.cost.n_layers, first.cost.n_cached_layers, first.cost.fetched_bytes), (3, 0, bytes));
+    assert_eq!(first.platform.as_ref().map(ToString::to_string).as_deref(), Some("linux/amd64"));
+    assert!(first.digests.as_ref().is_some_and(|d| d.index.is_none()));
+
+    let second = scan(&scanner, "once", &ScanLimits::default()).await.unwrap();
+    assert_eq!((second.cost.n_cached_layers, second.cost.fetched_bytes), (2, 0));
+    assert_eq!(second.findings, first.findings);
+    assert_eq!(shelf::n_open("once"), 0);
+}
+
+#[tokio::test]
+async fn scans_at_the_side_share_one_reading() {
+    shelve("side", &[alpine()], &Said::default());
+    let scanner = scanner();
+    let limits = ScanLimits::default();
+    let scans = (0..4).map(|_| scan(&scanner, "side", &limits));
+    let done = futures_util::future::try_join_all(scans).await.unwrap();
+    let fetched: u64 = done.iter().map(|s| s.cost.fetched_bytes).sum();
+    assert_eq!(fetched, alpine().len() as u64);
+}
+
+#[tokio::test]
+async fn a_link_to_a_file_that_no_one_asked_for_is_followed() {
+    let files = [
+        File::Text("opt/base/release", OS_RELEASE),
+        File::Link("etc/os-release", "/opt/base/release"),
+        File::Text("lib/apk/db/installed", APK),
+    ];
+    shelve("link", &[layer(&files)], &Said::default());
+    let scanned = scan(&scanner(), "link", &ScanLimits::default()).await.unwrap();
+    assert_eq!(scanned.findings.os.as_ref().map(|os| os.name.as_str()), Some("alpine"));
+    assert_eq!(scanned.cost.fetched_bytes, 2 * layer(&files).len() as u64);
+}
+
+#[tokio::test]
+async fn an_image_above_the_limit_is_refused_before_a_layer_is_fetched() {
+    shelve("large", &[alpine()], &Said::default());
+    let limits = ScanLimits { max_image_bytes: alpine().len() as u64 - 1, ..ScanLimits::default() };
+    let error = scan(&scanner(), "large", &limits).await.unwrap_err();
+    assert_eq!(error.code(), "image_too_large");
+    let sizes = format!("{} bytes, more than the {} allowed", alpine().len(), alpine().len() - 1);
+    assert!(error.to_string().contains(&sizes), "{error}");
+    let limits = ScanLimits { max_image_bytes: alpine().len() as u64, ..ScanLimits::default() };
+    assert!(scan(&scanner(), "large", &limits).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_layer_that_is_not_what_the_manifest_names_ends_the_scan() {
+    shelve("wrong", &[alpine()], &Said::default());
+    let mut contents = shelf::get("wrong");
+    let same_length = vec![0; alpine().len()];
+    contents.blobs.insert(Digest::sha256(&alpine()), same_length.into());
+    shelf::put("wrong", contents);
+    let error = scan(&scanner(), "wrong", &ScanLimits::default()).await.unwrap_err();
+    assert_eq!(error.code(), "digest_mismatch", "{error:?}");
+    assert_eq!(shelf::n_open("wrong"), 0);
+}
+
+#[tokio::test]
+async fn layers_are_named_as_results_expect() {
+    let digest = Digest::sha256(&alpine());
+    let archive = BTreeMap::from([(annotation::LAYER_NAME, "abc/layer.tar")]);
+    let rows = [
+        ("named-oci", Said::default(), digest.to_string()),
+        (
+            "named-docker",
+            Said { media_type: Some(MediaType::DOCKER_MANIFEST), ..Said::default() },
+            format!("{}/layer.tar", digest.hex()),
+        ),
+        ("named-archive", Said { annotations: archive, ..Said::default() }, "abc/layer.tar".to_owned()),
+    ];
+    for (name, said, expected) in rows {
+        shelve(name, &[alpine()], &said);
+        let scanned = scan(&scanner(), name, &ScanLimits::default()).await.unwrap();
+        assert_eq!(scanned.facts.layers.0, [expected], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_archive_can_not_vouch_for_is_a_gap_and_made_up_digests_are_not_reported() {
+    let right = Digest::sha256(&alpine()).to_string();
+    let wrong = Digest::sha256(b"another").to_string();
+    let rows = [
+        ("vouched", annotation::VERIFY_DIFF_ID, right, None),
+        ("changed", annotation::VERIFY_DIFF_ID, wrong.clone(), Some("diff_id_mismatch")),
+        ("refuted", annotation::VERIFY_NOTHING, wrong, Some("digest_mismatch")),
+    ];
+    for (name, verify, diff_id, gap) in rows {
+        let annotations = BTreeMap::from([(annotation::VERIFY, verify)]);
+        let said = Said { annotations, is_synthetic: true, diff_ids: vec![diff_id], media_type: None };
+        shelve(name, &[alpine()], &said);
+        let scanned = scan(&scanner(), name, &ScanLimits::default()).await.unwrap();
+        assert_eq!(packages(&scanned), ["musl", "zlib"], "{name}");
+        assert_eq!(scanned.findings.gaps.first().map(|g| g.code), gap, "{name}");
+        assert!(scanned.digests.is_none(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_scan_that_is_dropped_gives_its_blobs_back() {
+    struct StopAtLayer(Mutex<Option<tokio::sync::oneshot::Sender<()>>>);
+    impl Progress for StopAtLayer {
+        fn event(&self, event: ProgressEvent<'_>) {
+            if let ProgressEvent::LayerBytes { .. } = event
+                && let Some(tell) = self.0.lock().unwrap().take()
+            {
+                tell.send(()).unwrap();
+            }
+        }
+    }
+    shelve("dropped", &[alpine()], &Said::default());
+    let registry = registry("dropped").await;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let progress = StopAtLayer(Mutex::new(Some(tell)));
+    let (scanner, image) = (scanner(), "app:1".parse().unwrap());
+    let limits = ScanLimits::default();
+    {
+        let scan = scanner.scan(&registry, &image, None, &limits, &progress);
+        tokio::select! {
+            biased;
+            told = told => told.unwrap(),
+            _ = scan => panic!("it was to be dropped"),
+        }
+    }
+    // The next call of the driver is behind the one that closes the blob.
+    registry.validate().await.unwrap();
+    assert_eq!(shelf::n_open("dropped"), 0);
+}
+
+#[tokio::test]
+async fn a_report_is_made_of_it() {
+    shelve("report", &[alpine()], &Said::default());
+    let scanned = scan(&scanner(), "report", &ScanLimits::default()).await.unwrap();
+    let name = ImageName { given: Some("app:1".to_owned()), archive: String::new() };
+    let response = report(&scanned, &name, &Options::default()).unwrap();
+    let json = serde_json::to_value(&response).unwrap();
+    assert_eq!(json["scanResults"][0]["identity"]["type"], "apk");
+    assert_eq!(json["scanResults"][0]["target"]["image"], "docker-image|app");
+}

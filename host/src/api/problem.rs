@@ -1,0 +1,225 @@
+//! Errors → what an operator reads: RFC 9457 problems. The only place where it is made.
+
+use http::StatusCode;
+use regent_transport::{Class, Fault, Retry};
+use serde::{Deserialize, Serialize};
+
+use super::code::code;
+
+/// The media type of a [`Problem`] (RFC 9457 §3).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// A problem, as answers, operations and callbacks carry it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The stable code (RFC 9457's `type`, as a reference relative to the documentation).
+    #[serde(rename = "type")]
+    pub code: String,
+    /// What the code is, in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// One sentence that an operator can act on.
+    pub detail: String,
+    /// The request's id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instance: Option<String>,
+    /// The driver that was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub driver: Option<String>,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+    /// Seconds after which to try again, for the header `Retry-After`.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
+    /// The methods for the header `Allow`.
+    #[serde(skip)]
+    pub allow: Option<&'static str>,
+}
+
+impl Problem {
+    /// A problem with this code and detail. A code that is not in the table is a fault of ours and reads so.
+    pub fn new(name: &str, detail: impl Into<String>) -> Self {
+        let row = code(name).or_else(|| code("internal"));
+        let (status, title) = row.map_or((500, ""), |row| (row.status, row.title));
+        Self {
+            code: name.to_owned(),
+            title: title.to_owned(),
+            status,
+            detail: bounded(detail.into()),
+            instance: None,
+            driver: None,
+            retryable: matches!(status, 429 | 502 | 503 | 504),
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    /// The problem that an error of any of Regent's crates is. Faults of ours are logged in full and answered plainly.
+    pub fn of(fault: &dyn Fault) -> Self {
+        Self::from_parts(fault.code(), fault.class(), fault.retry(), &chain(fault))
+    }
+
+    /// The problem that a driver's error is; its message is already meant for operators.
+    pub fn of_driver(error: &regent_plugin_api::Error) -> Self {
+        Self::from_parts(error.code(), error.class(), error.retry(), error.message())
+    }
+
+    /// The same problem, naming the driver that was asked.
+    #[must_use]
+    pub fn with_driver(mut self, driver: &str) -> Self {
+        self.driver = Some(driver.to_owned());
+        self
+    }
+
+    /// The same problem, naming the request.
+    #[must_use]
+    pub fn with_instance(mut self, request_id: &str) -> Self {
+        self.instance = Some(request_id.to_owned());
+        self
+    }
+
+    /// The status; one that is none is 500.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn from_parts(name: &str, class: Class, retry: Retry, detail: &str) -> Self {
+        let detail = match class {
+            Class::Internal => {
+                tracing::error!(code = name, error = detail, "internal error");
+                "the agent failed; its log has the cause under this request's id"
+            }
+            _ => detail,
+        };
+        let mut problem = Self::new(name, detail);
+        if code(name).is_none() {
+            problem.status = status_of(class);
+            problem.title = title_of(class).to_owned();
+        }
+        problem.retryable = retry != Retry::Never;
+        problem.retry_after = match retry {
+            Retry::Never => None,
+            Retry::Backoff => matches!(problem.status, 429 | 503).then_some(30),
+            Retry::After(time) => Some(time.as_secs().max(1)),
+        };
+        problem
+    }
+}
+
+/// The status of a driver's own code.
+fn status_of(class: Class) -> u16 {
+    match class {
+        Class::Authentication => 401,
+        Class::Denied | Class::Refused => 403,
+        Class::Absent => 404,
+        Class::Throttled => 429,
+        Class::Timeout => 504,
+        Class::Unavailable | Class::Corrupt => 502,
+        Class::Unsupported => 501,
+        Class::Limit => 422,
+        Class::Invalid => 400,
+        Class::Internal => 500,
+        // The enum is open so that it can grow; what this build does not know is a fault of ours.
+        _ => 500,
+    }
+}
+
+/// The title of a driver's own code.
+fn title_of(class: Class) -> &'static str {
+    match class {
+        Class::Authentication => "The credentials don't work",
+        Class::Denied => "The credentials lack a right",
+        Class::Absent => "Not there, or not to be seen",
+        Class::Throttled => "The registry throttles",
+        Class::Unavailable => "The registry fails",
+        Class::Timeout => "The registry did not answer in time",
+        Class::Corrupt => "What came can't be used",
+        Class::Unsupported => "Not possible with this registry",
+        Class::Limit => "A limit was reached",
+        Class::Refused => "A rule of the operator forbids it",
+        Class::Invalid => "The request or a setting is wrong",
+        Class::Internal => "The agent failed",
+        _ => "The agent failed",
+    }
+}
+
+/// An error and its causes in one sentence; our errors don't repeat their causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// At most a screenful, and no control characters: some words come from registries.
+fn bounded(detail: String) -> String {
+    const MAX_CHARS: usize = 2000;
+    detail.chars().take(MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use regent_transport::TransportError;
+
+    use super::super::code::CODES;
+    use super::*;
+
+    #[test]
+    fn the_table_of_codes_is_sorted_without_duplicates_and_every_code_has_a_remedy() {
+        assert!(CODES.is_sorted_by(|a, b| a.code < b.code));
+        for row in CODES {
+            assert!(StatusCode::from_u16(row.status).is_ok_and(|s| s.is_client_error() || s.is_server_error()));
+            assert!(row.remedy.ends_with('.') && !row.title.is_empty(), "{}", row.code);
+        }
+    }
+
+    #[test]
+    fn every_transport_error_has_its_own_row() {
+        let (host, reason) = (|| "r.example:443".to_owned(), || "x".to_owned());
+        let rows = [
+            (TransportError::Refused { host: host(), rule: reason() }, 403, false),
+            (TransportError::Invalid { reason: reason() }, 400, false),
+            (TransportError::Connect { host: host(), reason: reason() }, 502, true),
+            (TransportError::Tls { host: host(), reason: reason() }, 502, false),
+            (TransportError::Timeout { host: host() }, 504, true),
+            (TransportError::Broken { host: host(), reason: reason() }, 502, true),
+            (TransportError::TooLarge { host: host(), limit_bytes: 1 }, 502, false),
+        ];
+        for (error, status, retryable) in rows {
+            let problem = Problem::of(&error);
+            assert!(code(&problem.code).is_some(), "{}", problem.code);
+            assert_eq!((problem.status, problem.retryable), (status, retryable), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_drivers_own_code_gets_its_status_from_its_class() {
+        use regent_plugin_api::Error;
+        for class in Class::ALL {
+            let problem = Problem::of_driver(&Error::new(class, "quota_of_my_own", "the project's quota is used up"));
+            assert_eq!(problem.code, "quota_of_my_own");
+            assert_eq!(problem.status, status_of(class));
+            assert_eq!(problem.detail.contains("quota"), class != Class::Internal, "{class:?}");
+        }
+        let throttled = Error::new(Class::Throttled, "rate_limited", "slow down")
+            .with_retry(Retry::After(Duration::from_secs(7)));
+        assert_eq!(Problem::of_driver(&throttled).retry_after, Some(7));
+    }
+
+    #[test]
+    fn details_are_bounded_and_free_of_control_characters() {
+        let problem = Problem::new("not_found", format!("a\r\nb{}", "x".repeat(5000)));
+        assert!(problem.detail.starts_with("a  bx"));
+        assert_eq!(problem.detail.len(), 2000);
+    }
+}

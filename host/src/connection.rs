@@ -1,0 +1,147 @@
+//! Which registry, and with which credentials.
+//!
+//! Every request names a connection: in its body, in a header, or, where it has none, through the agent's own
+//! settings ([`find`]). The texts come from the broker's start script, which pastes values into a JSON template
+//! without escaping them; [`decode`] reads what can be read without guessing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use regent_plugin_api::Settings;
+use regent_transport::{Class, Fault, Retry};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
+
+mod confine;
+mod decode;
+mod find;
+
+pub use confine::confine;
+pub use decode::{Decoded, Notice, decode};
+pub use find::{Given, find, own};
+
+/// A registry connection: its type and the fields of its JSON, nested ones joined by a dot (`extra.region`). `Debug`
+/// shows the names of the fields.
+#[derive(Clone)]
+pub struct Connection {
+    /// The type as it was spelled, e.g. `harbor-cr`.
+    pub registry_type: String,
+    fields: BTreeMap<String, SecretString>,
+}
+
+/// Tells connections apart, secrets included, without showing them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+/// Why a request has no usable connection. No message holds anything of the connection's content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The request names none, and the agent has none of its own.
+    #[error("the request names no registry connection: {reason}")]
+    Missing {
+        /// What was seen instead.
+        reason: &'static str,
+    },
+    /// Something was given that can't be read.
+    #[error("the connection in {place} can't be used: {part}")]
+    Malformed {
+        /// Where it was given, e.g. `the x-cr-credentials header`.
+        place: &'static str,
+        /// Which part of it is wrong, and how.
+        part: String,
+    },
+    /// A local path, and the operator has not allowed any.
+    #[error("requests may not name local images unless REGENT_LOCAL_ROOT is set")]
+    LocalRootUnset,
+    /// A local path that is not below the allowed directory, or not there at all: which of the two is not told.
+    #[error("the connection's registryBase is not a path below REGENT_LOCAL_ROOT")]
+    LocalPathRefused,
+}
+
+impl Fault for ConnectionError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Missing { .. } => Class::Authentication,
+            Self::Malformed { .. } => Class::Invalid,
+            Self::LocalRootUnset | Self::LocalPathRefused => Class::Refused,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "connection_missing",
+            Self::Malformed { .. } => "connection_malformed",
+            Self::LocalRootUnset => "local_root_unset",
+            Self::LocalPathRefused => "local_path_refused",
+        }
+    }
+}
+
+impl Connection {
+    /// The field that names the registry.
+    const BASE: &str = "registryBase";
+
+    /// A connection of this type with these fields.
+    pub fn new(
+        registry_type: impl Into<String>,
+        fields: impl IntoIterator<Item = (String, SecretString)>,
+    ) -> Self {
+        Self { registry_type: registry_type.into(), fields: fields.into_iter().collect() }
+    }
+
+    /// What a driver is given. `plain_http`: the operator allowed HTTP for this registry.
+    pub fn settings(&self, plain_http: bool) -> Settings {
+        Settings::new(self.registry_type.clone(), self.fields.clone(), plain_http)
+    }
+
+    /// `registryBase`, trimmed; `None` where it is absent or empty.
+    pub fn base(&self) -> Option<&str> {
+        let base = self.fields.get(Self::BASE)?.expose_secret().trim();
+        (!base.is_empty()).then_some(base)
+    }
+
+    /// The same connection to another registry.
+    #[must_use]
+    pub fn with_base(mut self, base: impl Into<String>) -> Self {
+        self.fields.insert(Self::BASE.to_owned(), SecretString::from(base.into()));
+        self
+    }
+
+    /// SHA-256 over type and all fields, with their lengths.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut hash = Sha256::new();
+        let mut part = |text: &str| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        };
+        part(&self.registry_type.to_ascii_lowercase());
+        for (name, value) in &self.fields {
+            part(name);
+            part(value.expose_secret());
+        }
+        Fingerprint(hash.finalize().into())
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("registry_type", &self.registry_type)
+            .field("fields", &self.fields.keys())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,397 @@
+//! Every setting, read once from the environment into a checked [`Settings`].
+//!
+//! The list is [`SETTINGS`]; `docs/operating.md` holds the table that [`markdown`] makes of it. Parsing takes a lookup
+//! function, so that tests need no environment, and reports all that is wrong at once. This is the only module that
+//! reads the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use regent_report::Compat;
+use secrecy::SecretString;
+use url::Url;
+
+mod document;
+mod parse;
+mod table;
+
+pub use document::markdown;
+pub use table::{Kind, SETTINGS, Setting};
+
+/// Where packages put drivers.
+const PACKAGED_PLUGIN_DIR: &str = "/usr/lib/regent/plugins";
+
+/// The settings of the program, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `REGENT_LISTEN`; `None` for all interfaces.
+    pub listen: Option<IpAddr>,
+    /// `SNYK_PORT`.
+    pub port: u16,
+    /// `HTTPS_CERT` with `HTTPS_KEY`; `None` for plain HTTP.
+    pub certificate: Option<CertificateFiles>,
+    /// `SNYK_MAX_IMAGE_SIZE_IN_BYTES`.
+    pub max_image_size_bytes: u64,
+    /// `SNYK_DISABLE_LIST_REPOS`.
+    pub list_disabled: bool,
+    /// `MAX_ACTIVE_OPERATIONS`.
+    pub max_active_operations: usize,
+    /// `REGENT_QUEUE_LENGTH`.
+    pub queue_length: usize,
+    /// `REGENT_SCAN_COMPAT`.
+    pub compat: Compat,
+    /// `REGENT_PLUGIN_DIR`.
+    pub plugin_dir: Option<PathBuf>,
+    /// `REGENT_DATA_DIR`.
+    pub data_dir: PathBuf,
+    /// `REGENT_LOCAL_ROOT`.
+    pub local_root: Option<PathBuf>,
+    /// `REGENT_DRIVER_BINDINGS`: lower-case type → name of the driver.
+    pub driver_bindings: BTreeMap<String, String>,
+    /// `REGENT_DRIVER_TRUST`.
+    pub driver_trust: DriverTrust,
+    /// `REGENT_DRIVER_TIMEOUT`.
+    pub driver_timeout: Duration,
+    /// `REGENT_TOKEN_SERVICES`, lower case.
+    pub token_services: Vec<String>,
+    /// `REGENT_INSECURE_REGISTRIES`, lower case.
+    pub insecure_registries: Vec<String>,
+    /// What `CR_…` says, by variable; empty without any.
+    pub own_connection: BTreeMap<&'static str, SecretString>,
+    /// Where callbacks may go, and for how long they are tried.
+    pub callbacks: CallbackSettings,
+    /// Authorities and proxies for all outgoing requests.
+    pub network: NetworkSettings,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// `REGENT_SHUTDOWN_GRACE`.
+    pub shutdown_grace: Duration,
+    set: Vec<(&'static Setting, String)>,
+}
+
+/// The files of the served certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// `HTTPS_CERT`.
+    pub certificate: PathBuf,
+    /// `HTTPS_KEY`.
+    pub key: PathBuf,
+}
+
+/// Which driver libraries are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriverTrust {
+    /// Every safe file of the directory.
+    Directory,
+    /// Files whose digest stands in the directory's `plugins.lock`.
+    Pinned,
+}
+
+/// Where callbacks may go, and for how long they are tried.
+#[derive(Debug, Clone)]
+pub struct CallbackSettings {
+    /// `BROKER_CLIENT_URL`.
+    pub broker_client_url: Option<Url>,
+    /// `REGENT_CALLBACK_HOSTS`, lower case.
+    pub hosts: Vec<String>,
+    /// `REGENT_CALLBACK_DEADLINE`.
+    pub deadline: Duration,
+    /// `REGENT_CALLBACK_TIMEOUT`.
+    pub timeout: Duration,
+}
+
+/// Authorities and proxies for outgoing requests.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkSettings {
+    /// `NODE_EXTRA_CA_CERTS`.
+    pub extra_authorities: Option<PathBuf>,
+    /// `HTTP_PROXY`; may hold a password.
+    pub http_proxy: Option<SecretString>,
+    /// `HTTPS_PROXY`; may hold a password.
+    pub https_proxy: Option<SecretString>,
+    /// `NO_PROXY`, as written.
+    pub no_proxy: Option<String>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `LOG_LEVEL`, raised by `DEBUG`.
+    pub level: tracing::Level,
+    /// `REGENT_LOG_FORMAT`.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SettingsError {
+    /// The settings at fault with the reason, in the order of [`SETTINGS`].
+    pub faults: Vec<(&'static str, String)>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<_> = self.faults.iter().map(|(name, why)| format!("{name} {why}")).collect();
+        write!(f, "settings: {}", faults.join("; "))
+    }
+}
+
+impl Settings {
+    /// Reads the environment of this process. The second value is a warning for each unknown `REGENT_…` name.
+    ///
+    /// # Errors
+    /// [`SettingsError`], with all faults.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn from_environment() -> Result<(Self, Vec<String>), SettingsError> {
+        let settings = Self::from_lookup(environment)?;
+        let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        Ok((settings, unknown_names(names.iter().map(String::as_str))))
+    }
+
+    /// Reads settings through a function from name to value. An empty or blank value counts as unset.
+    ///
+    /// # Errors
+    /// [`SettingsError`], with all faults.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let mut read = Reader { lookup: &lookup, faults: Vec::new(), set: Vec::new() };
+        let settings = Self {
+            listen: read.parsed("REGENT_LISTEN", |t| t.parse().map_err(|_| "must be an IP address".to_owned())),
+            port: read
+                .parsed("SNYK_PORT", |t| t.parse().map_err(|_| "must be a port from 0 to 65535".to_owned()))
+                .unwrap_or(17500),
+            certificate: read.certificate(),
+            max_image_size_bytes: read
+                .parsed("SNYK_MAX_IMAGE_SIZE_IN_BYTES", parse::positive)
+                .unwrap_or(2_147_483_648),
+            list_disabled: read.parsed("SNYK_DISABLE_LIST_REPOS", parse::switch).unwrap_or(false),
+            max_active_operations: read
+                .count("MAX_ACTIVE_OPERATIONS")
+                .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            queue_length: read.count("REGENT_QUEUE_LENGTH").unwrap_or(1000),
+            compat: read
+                .word("REGENT_SCAN_COMPAT", |w| if w == "9.20" { Compat::V9_20 } else { Compat::V9_8 })
+                .unwrap_or_default(),
+            plugin_dir: read.path("REGENT_PLUGIN_DIR"),
+            data_dir: read.path("REGENT_DATA_DIR").unwrap_or_else(|| default_data_dir(&lookup)),
+            local_root: read.path("REGENT_LOCAL_ROOT"),
+            driver_bindings: read.bindings(),
+            driver_trust: read
+                .word("REGENT_DRIVER_TRUST", |w| match w {
+                    "pinned" => DriverTrust::Pinned,
+                    _ => DriverTrust::Directory,
+                })
+                .unwrap_or(DriverTrust::Directory),
+            driver_timeout: read
+                .parsed("REGENT_DRIVER_TIMEOUT", parse::duration)
+                .unwrap_or(crate::drivers::DriversConfig::DEFAULT_CALL_TIMEOUT),
+            token_services: read.list("REGENT_TOKEN_SERVICES"),
+            insecure_registries: read.list("REGENT_INSECURE_REGISTRIES"),
+            own_connection: read.own_connection(),
+            callbacks: CallbackSettings {
+                broker_client_url: read.parsed("BROKER_CLIENT_URL", parse::url),
+                hosts: read.list("REGENT_CALLBACK_HOSTS"),
+                deadline: read
+                    .parsed("REGENT_CALLBACK_DEADLINE", parse::duration)
+                    .unwrap_or(Duration::from_hours(24)),
+                timeout: read.parsed("REGENT_CALLBACK_TIMEOUT", parse::duration).unwrap_or(Duration::from_mins(2)),
+            },
+            network: NetworkSettings {
+                extra_authorities: read.path("NODE_EXTRA_CA_CERTS"),
+                http_proxy: read.proxy("HTTP_PROXY"),
+                https_proxy: read.proxy("HTTPS_PROXY"),
+                no_proxy: read.text("NO_PROXY"),
+            },
+            log: read.log(),
+            shutdown_grace: read.parsed("REGENT_SHUTDOWN_GRACE", parse::duration).unwrap_or(Duration::from_secs(25)),
+            set: Vec::new(),
+        };
+        let Reader { mut faults, set, .. } = read;
+        if faults.is_empty() {
+            return Ok(Self { set, ..settings });
+        }
+        faults.sort_by_key(|(name, _)| SETTINGS.iter().position(|s| s.name == *name));
+        Err(SettingsError { faults })
+    }
+
+    /// The directory of the drivers: the one that is set, else `plugins` beside the program if it is there, else the
+    /// packaged one.
+    pub fn plugin_dir(&self) -> PathBuf {
+        self.plugin_dir.clone().unwrap_or_else(|| {
+            let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("plugins")));
+            beside.filter(|dir| dir.is_dir()).unwrap_or_else(|| PathBuf::from(PACKAGED_PLUGIN_DIR))
+        })
+    }
+
+    /// The settings that are set, with their values; secret ones as `set`. For the log at start-up.
+    pub fn effective(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.set.iter().map(|(setting, value)| (setting.name, if setting.secret { "set" } else { value.as_str() }))
+    }
+}
+
+/// An environment variable of this process, for drivers whose description declares its name.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A warning for each name that begins like one of Regent's own and is none, with the name that was probably meant.
+pub fn unknown_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    // What Kubernetes injects for a service called `regent`, and is no one's mistake.
+    let injected = |n: &str| n.starts_with("REGENT_SERVICE_") || n.starts_with("REGENT_PORT");
+    let mut warnings: Vec<String> = names
+        .filter(|n| n.starts_with("REGENT_") && !injected(n) && !SETTINGS.iter().any(|s| s.name == *n))
+        .map(|n| match parse::nearest(n, SETTINGS.iter().map(|s| s.name)) {
+            Some(known) => format!("{n} is not a setting; did you mean {known}?"),
+            None => format!("{n} is not a setting"),
+        })
+        .collect();
+    warnings.sort();
+    warnings
+}
+
+fn default_data_dir(lookup: &impl Fn(&str) -> Option<String>) -> PathBuf {
+    // XDG Base Directory Specification: a relative path is to be ignored.
+    let absolute = |name: &str| lookup(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/regent");
+    }
+    absolute("XDG_STATE_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".local/state")))
+        .map_or_else(|| PathBuf::from("/var/lib/regent"), |state| state.join("regent"))
+}
+
+/// Reads settings by name and keeps what is wrong with them.
+struct Reader<'a, L> {
+    lookup: &'a L,
+    faults: Vec<(&'static str, String)>,
+    set: Vec<(&'static Setting, String)>,
+}
+
+impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
+    /// The value of a setting, by its name or an alias, trimmed.
+    fn text(&mut self, name: &str) -> Option<String> {
+        let setting = SETTINGS.iter().find(|s| s.name == name).expect("every setting that is read is in the table");
+        let names = std::iter::once(&setting.name).chain(setting.aliases);
+        let value = names.filter_map(|n| (self.lookup)(n)).find(|v| !v.trim().is_empty())?;
+        // A password may begin or end with a blank, so a secret stays as it is.
+        let value = if setting.secret { value } else { value.trim().to_owned() };
+        self.set.push((setting, value.clone()));
+        Some(value)
+    }
+
+    fn parsed<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        match parse(self.text(name)?.trim()) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.faults.push((name, why));
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, name: &'static str) -> Option<usize> {
+        self.parsed(name, |t| parse::positive(t).map(|n| usize::try_from(n).unwrap_or(usize::MAX)))
+    }
+
+    fn path(&mut self, name: &'static str) -> Option<PathBuf> {
+        self.text(name).map(PathBuf::from)
+    }
+
+    fn list(&mut self, name: &'static str) -> Vec<String> {
+        self.text(name).map(|t| parse::list(&t.to_ascii_lowercase())).unwrap_or_default()
+    }
+
+    /// One of the words in the setting's row of the table.
+    fn word<T>(&mut self, name: &'static str, make: impl Fn(&str) -> T) -> Option<T> {
+        let kind = SETTINGS.iter().find(|s| s.name == name).map(|s| s.kind);
+        let Some(Kind::OneOf(words)) = kind else { return None };
+        self.parsed(name, |t| {
+            let text = t.to_ascii_lowercase();
+            if words.contains(&text.as_str()) {
+                Ok(make(&text))
+            } else {
+                Err(format!("must be one of {}", words.join(", ")))
+            }
+        })
+    }
+
+    fn certificate(&mut self) -> Option<CertificateFiles> {
+        match (self.path("HTTPS_CERT"), self.path("HTTPS_KEY")) {
+            (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                self.faults.push(("HTTPS_KEY", "must be set together with HTTPS_CERT".to_owned()));
+                None
+            }
+            (None, Some(_)) => {
+                self.faults.push(("HTTPS_CERT", "must be set together with HTTPS_KEY".to_owned()));
+                None
+            }
+        }
+    }
+
+    fn proxy(&mut self, name: &'static str) -> Option<SecretString> {
+        // `host:port` without a scheme is what many environments hold.
+        self.parsed(name, |t| {
+            let text = if t.contains("://") { t.to_owned() } else { format!("http://{t}") };
+            // The parser's own words could quote the password.
+            parse::url(&text).map_err(|_| "must be a URL such as http://proxy:3128".to_owned())?;
+            Ok(SecretString::from(text))
+        })
+    }
+
+    fn bindings(&mut self) -> BTreeMap<String, String> {
+        let pairs = self.parsed("REGENT_DRIVER_BINDINGS", |t| {
+            parse::list(t)
+                .iter()
+                .map(|pair| match pair.split_once('=') {
+                    Some((t, d)) if !t.is_empty() && !d.is_empty() => Ok((t.to_ascii_lowercase(), d.to_owned())),
+                    _ => Err(format!("must hold pairs such as harbor-cr=harbor, not {pair}")),
+                })
+                .collect::<Result<_, _>>()
+        });
+        pairs.unwrap_or_default()
+    }
+
+    fn own_connection(&mut self) -> BTreeMap<&'static str, SecretString> {
+        SETTINGS
+            .iter()
+            .map(|s| s.name)
+            .filter(|n| n.starts_with("CR_"))
+            .filter_map(|n| Some((n, SecretString::from(self.text(n)?))))
+            .collect()
+    }
+
+    fn log(&mut self) -> LogSettings {
+        let level = self.word("LOG_LEVEL", |w| w.parse().unwrap_or(tracing::Level::INFO));
+        let level = level.unwrap_or(tracing::Level::INFO);
+        let level = if self.text("DEBUG").is_some() { level.max(tracing::Level::DEBUG) } else { level };
+        let format =
+            self.word("REGENT_LOG_FORMAT", |w| if w == "json" { LogFormat::Json } else { LogFormat::Text });
+        LogSettings { level, format: format.unwrap_or(LogFormat::Text) }
+    }
+}
+
+/// Makes a directory that only this user may read, with its parents, if it is not there.
+///
+/// # Errors
+/// The operating system's.
+pub fn create_private_dir(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Every setting, once.
+
+/// One setting: a row of the table in `docs/operating.md`.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The environment variable.
+    pub name: &'static str,
+    /// Other names that are read where the first is unset, in this order.
+    pub aliases: &'static [&'static str],
+    /// What its value is.
+    pub kind: Kind,
+    /// The value where it is unset, in words; empty for none.
+    pub default: &'static str,
+    /// Why that default, or what being unset means.
+    pub reason: &'static str,
+    /// What it does, in a sentence.
+    pub help: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+/// What a setting's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A path of this machine.
+    Path,
+    /// An `http` or `https` URL.
+    Url,
+    /// A TCP port.
+    Port,
+    /// An IP address.
+    Address,
+    /// A number of bytes.
+    Bytes,
+    /// A whole number from 1.
+    Count,
+    /// `90s`, `15m`, `24h`, `500ms`; a bare number counts seconds.
+    Duration,
+    /// `true` or `false` (also `1`, `0`, `yes`, `no`, `on`, `off`).
+    Switch,
+    /// Items with commas or blanks between them.
+    List,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+}
+
+impl Kind {
+    /// The kind as the table names it.
+    pub fn words(self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Path => "path".to_owned(),
+            Self::Url => "URL".to_owned(),
+            Self::Port => "port".to_owned(),
+            Self::Address => "IP address".to_owned(),
+            Self::Bytes => "bytes".to_owned(),
+            Self::Count => "count".to_owned(),
+            Self::Duration => "duration".to_owned(),
+            Self::Switch => "switch".to_owned(),
+            Self::List => "list".to_owned(),
+            Self::OneOf(words) => words.join(" \\| "),
+        }
+    }
+}
+
+const fn setting(name: &'static str, kind: Kind, help: &'static str) -> Setting {
+    Setting { name, aliases: &[], kind, default: "", reason: "", help, secret: false }
+}
+
+impl Setting {
+    const fn default(mut self, default: &'static str, reason: &'static str) -> Self {
+        self.default = default;
+        self.reason = reason;
+        self
+    }
+    const fn unset(mut self, reason: &'static str) -> Self {
+        self.reason = reason;
+        self
+    }
+    const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+}
+
+/// Words that `LOG_LEVEL` takes.
+pub(super) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+
+/// All settings, in the order of the documentation: what the replaced agent had first.
+pub const SETTINGS: &[Setting] = &[
+    setting("SNYK_PORT", Kind::Port, "Port that the agent listens on.")
+        .default("17500", "the replaced agent's"),
+    setting("SNYK_MAX_IMAGE_SIZE_IN_BYTES", Kind::Bytes, "Images whose layers add up to more are refused before a layer is fetched.")
+        .default("2147483648", "the replaced agent's"),
+    setting("BROKER_CLIENT_URL", Kind::Url, "Where results go when a request names no callback; its host is also the one that callbacks may go to.")
+        .unset("requests name their callback"),
+    setting("SNYK_DISABLE_LIST_REPOS", Kind::Switch, "Answers `/list` with an empty list.")
+        .default("false", "the replaced agent's"),
+    setting("MAX_ACTIVE_OPERATIONS", Kind::Count, "Scans and pulls that run at once.")
+        .default("number of cores", "a scan keeps one core busy"),
+    setting("LOG_LEVEL", Kind::OneOf(LOG_LEVELS), "How much is logged.").default("info", "the replaced agent's"),
+    setting("DEBUG", Kind::Text, "Any value (as `*`) raises the log level to `debug`.").unset("`LOG_LEVEL` decides"),
+    setting("HTTPS_CERT", Kind::Path, "Certificate chain (PEM) that the agent serves; read again when it changes or on SIGHUP.")
+        .unset("plain HTTP"),
+    setting("HTTPS_KEY", Kind::Path, "Private key (PEM) of `HTTPS_CERT`.").unset("plain HTTP"),
+    setting("NODE_EXTRA_CA_CERTS", Kind::Path, "Bundle (PEM) of authorities trusted besides the system's.")
+        .aliases(&["CA_CERT"])
+        .unset("the system's authorities only"),
+    setting("HTTP_PROXY", Kind::Url, "Proxy for `http` targets.").aliases(&["http_proxy"]).unset("no proxy").secret(),
+    setting("HTTPS_PROXY", Kind::Url, "Proxy for `https` targets.").aliases(&["https_proxy"]).unset("no proxy").secret(),
+    setting("NO_PROXY", Kind::List, "Hosts, domain suffixes and networks that are reached without proxy; `*` for all.")
+        .aliases(&["no_proxy"])
+        .unset("none"),
+    setting("CR_TYPE", Kind::Text, "Type of the agent's own connection, for use without a Broker Client.")
+        .unset("connections come with requests"),
+    setting("CR_BASE", Kind::Text, "Registry of the own connection, `host[:port][/path]`."),
+    setting("CR_USERNAME", Kind::Text, "User of the own connection."),
+    setting("CR_PASSWORD", Kind::Text, "Password of the own connection.").secret(),
+    setting("CR_TOKEN", Kind::Text, "Token of the own connection, where the registry takes one for user and password.")
+        .secret(),
+    setting("CR_ROLE_ARN", Kind::Text, "Role that the own connection assumes (AWS)."),
+    setting("CR_REGION", Kind::Text, "Region of the own connection (AWS)."),
+    setting("CR_EXTERNAL_ID", Kind::Text, "External ID of the own connection's role (AWS).").secret(),
+    setting("CR_CREDENTIALS", Kind::Text, "The whole own connection, as base64 of its JSON; used instead of the single settings above.")
+        .secret(),
+    setting("REGENT_LISTEN", Kind::Address, "Address that the agent listens on.")
+        .default("all interfaces", "the replaced agent's"),
+    setting("REGENT_PLUGIN_DIR", Kind::Path, "Directory of the drivers.")
+        .default("`plugins` beside the program, else `/usr/lib/regent/plugins`", "archive and package installs"),
+    setting("REGENT_DATA_DIR", Kind::Path, "Directory for captures, pulled layers and state.")
+        .default("`$XDG_STATE_HOME/regent`, for root `/var/lib/regent`", "the usual places"),
+    setting("REGENT_DRIVER_BINDINGS", Kind::List, "`type=driver` pairs that settle which of two different drivers serves a type.")
+        .unset("a type that two drivers claim is refused"),
+    setting("REGENT_DRIVER_TRUST", Kind::OneOf(&["directory", "pinned"]), "Which libraries load: every safe file of the directory, or only those whose digest stands in its `plugins.lock`.")
+        .default("directory", "works out of the box"),
+    setting("REGENT_DRIVER_TIMEOUT", Kind::Duration, "How long one call of a driver may take.")
+        .default("60s", "a slow registry with its retries"),
+    setting("REGENT_INSECURE_REGISTRIES", Kind::List, "`host:port` of registries that are reached over plain HTTP or on loopback.")
+        .unset("HTTPS only"),
+    setting("REGENT_TOKEN_SERVICES", Kind::List, "`host` or `host:port` of token services on other hosts than their registry, for connections that name none themselves.")
+        .unset("passwords go to the registry's own host and port only"),
+    setting("REGENT_CALLBACK_HOSTS", Kind::List, "`host` or `host:port` that callbacks may go to, besides the one of `BROKER_CLIENT_URL`.")
+        .unset("only the host of `BROKER_CLIENT_URL`; with neither set any host but link-local ones"),
+    setting("REGENT_CALLBACK_DEADLINE", Kind::Duration, "How long the delivery of a result is retried before it is dead-lettered.")
+        .default("24h", "outlasts a night's outage"),
+    setting("REGENT_CALLBACK_TIMEOUT", Kind::Duration, "How long one callback may take.")
+        .default("2m", "the broker has no limit of its own, and hangs while its connection is down"),
+    setting("REGENT_QUEUE_LENGTH", Kind::Count, "Operations that may wait, run or be delivered; more are answered 429.")
+        .default("1000", "bounds memory at some MiB for waiting operations"),
+    setting("REGENT_LOCAL_ROOT", Kind::Path, "Directory below which requests may name local images.")
+        .unset("requests may not name local images"),
+    setting("REGENT_SCAN_COMPAT", Kind::OneOf(&["9.8", "9.20"]), "Release of the scanner being replaced whose results are matched.")
+        .default("9.8", "the one that the replaced agent uses"),
+    setting("REGENT_LOG_FORMAT", Kind::OneOf(&["text", "json"]), "Form of the log lines.").default("text", "read by people first"),
+    setting("REGENT_SHUTDOWN_GRACE", Kind::Duration, "How long requests and operations may go on after SIGTERM.")
+        .default("25s", "below the 30 s after which Kubernetes kills"),
+];

@@ -1,0 +1,119 @@
+use std::collections::HashMap;
+
+use secrecy::ExposeSecret as _;
+
+use super::*;
+
+fn read(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let map: HashMap<_, _> = pairs.iter().copied().collect();
+    Settings::from_lookup(|name| map.get(name).map(|v| (*v).to_owned()))
+}
+
+#[test]
+fn without_any_setting_the_defaults_are_those_of_the_replaced_agent() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.port, 17500);
+    assert_eq!(settings.max_image_size_bytes, 2_147_483_648);
+    assert_eq!(settings.listen, None);
+    assert!(settings.max_active_operations >= 1);
+    assert!(!settings.list_disabled);
+    assert_eq!(settings.callbacks.deadline, Duration::from_hours(24));
+    assert_eq!(settings.log, LogSettings { level: tracing::Level::INFO, format: LogFormat::Text });
+    assert!(settings.own_connection.is_empty());
+}
+
+#[test]
+fn all_faults_are_reported_together_and_in_the_order_of_the_table() {
+    let error = read(&[
+        ("SNYK_PORT", "http"),
+        ("SNYK_MAX_IMAGE_SIZE_IN_BYTES", "2GB"),
+        ("BROKER_CLIENT_URL", "broker-client:8000"),
+        ("MAX_ACTIVE_OPERATIONS", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("HTTPS_CERT", "/etc/tls/crt"),
+        ("REGENT_LISTEN", "localhost"),
+        ("REGENT_DRIVER_BINDINGS", "harbor-cr"),
+        ("REGENT_CALLBACK_DEADLINE", "soon"),
+        ("REGENT_SCAN_COMPAT", "10"),
+    ])
+    .unwrap_err();
+    let names: Vec<_> = error.faults.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        names,
+        [
+            "SNYK_PORT",
+            "SNYK_MAX_IMAGE_SIZE_IN_BYTES",
+            "BROKER_CLIENT_URL",
+            "MAX_ACTIVE_OPERATIONS",
+            "LOG_LEVEL",
+            "HTTPS_KEY",
+            "REGENT_LISTEN",
+            "REGENT_DRIVER_BINDINGS",
+            "REGENT_CALLBACK_DEADLINE",
+            "REGENT_SCAN_COMPAT",
+        ]
+    );
+    assert!(error.to_string().contains("LOG_LEVEL must be one of error, warn, info, debug, trace"), "{error}");
+}
+
+#[test]
+fn a_faulty_proxy_is_named_without_its_password() {
+    for value in ["http://user:hunter2@:99999", "ftp://user:hunter2@proxy"] {
+        let error = read(&[("HTTPS_PROXY", value)]).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn secrets_show_as_set_and_nowhere_else() {
+    let settings = read(&[
+        ("CR_PASSWORD", " hunter2 "),
+        ("CR_TYPE", "harbor-cr"),
+        ("HTTP_PROXY", "http://u:hunter2@proxy:3128"),
+    ])
+    .unwrap();
+    let effective: Vec<_> = settings.effective().collect();
+    assert!(effective.contains(&("CR_PASSWORD", "set")), "{effective:?}");
+    assert!(effective.contains(&("CR_TYPE", "harbor-cr")), "{effective:?}");
+    assert_eq!(settings.own_connection.get("CR_PASSWORD").unwrap().expose_secret(), " hunter2 ");
+    let shown = format!("{effective:?} {:?}", settings.network);
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn names_have_aliases_and_blank_values_count_as_unset() {
+    let settings = read(&[
+        ("CA_CERT", "/etc/ca.pem"),
+        ("https_proxy", "proxy:3128"),
+        ("HTTPS_PROXY", " "),
+        ("no_proxy", ".internal"),
+        ("SNYK_PORT", ""),
+        ("DEBUG", "*"),
+        ("REGENT_INSECURE_REGISTRIES", "Registry.Test:5000, 127.0.0.1:5001"),
+    ])
+    .unwrap();
+    assert_eq!(settings.network.extra_authorities, Some(PathBuf::from("/etc/ca.pem")));
+    assert_eq!(settings.network.https_proxy.unwrap().expose_secret(), "http://proxy:3128");
+    assert_eq!(settings.network.no_proxy.as_deref(), Some(".internal"));
+    assert_eq!(settings.port, 17500);
+    assert_eq!(settings.log.level, tracing::Level::DEBUG);
+    assert_eq!(settings.insecure_registries, ["registry.test:5000", "127.0.0.1:5001"]);
+}
+
+#[test]
+fn unknown_names_of_ours_are_warned_about_and_injected_ones_are_not() {
+    let names = ["REGENT_DATADIR", "REGENT_SERVICE_HOST", "REGENT_PORT_80_TCP", "REGENT_LISTEN", "PATH"];
+    assert_eq!(
+        unknown_names(names.into_iter()),
+        ["REGENT_DATADIR is not a setting; did you mean REGENT_DATA_DIR?"]
+    );
+}
+
+#[test]
+fn every_row_of_the_table_has_its_own_name() {
+    let mut names: Vec<_> = SETTINGS.iter().flat_map(|s| s.aliases.iter().chain([&s.name])).collect();
+    names.sort();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}

@@ -220,7 +220,7 @@ mod tests {
         let path = LayerPath::new("var/lib/dpkg");
         let hash = path.components().fold(PathHash::ROOT, PathHash::child);
         assert_eq!(hash, PathHash::of(&path));
-        assert_eq!(hash.value(), 0x57f3_4ecf_97fd_8a8f, "stands in stored captures");
+        assert_eq!(hash.value(), 0xa1a1_3efc_aaeb_970a, "stands in stored captures");
         assert_eq!(PathHash::of(&LayerPath::new("/")), PathHash::ROOT);
     }
 

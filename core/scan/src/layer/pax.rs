@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn records_are_taken_by_their_length() {
         let pax =
-            Pax::parse(b"14 path=a\nb=c\n19 linkpath=\xc3\xa9/../x\n10 size=7\n12 path2=x=y\n").unwrap();
+            Pax::parse(b"14 path=a\nb=c\n20 linkpath=\xc3\xa9/../x\n10 size=7\n13 path2=x=y\n").unwrap();
         assert_eq!(pax.path.as_deref(), Some(&b"a\nb=c"[..]));
         assert_eq!(pax.link_path.as_deref(), Some("é/../x".as_bytes()));
         assert_eq!(pax.size_bytes, Some(7));
@@ -91,8 +91,8 @@ mod tests {
         let rows: [&[u8]; 10] = [
             b"path=a\n",
             b"11 path=a\n",
-            b"9 path=a\n",
-            b"10 path a\n",
+            b"8 path=a\n",
+            b"9 path a\n",
             b"-1 path=a\n",
             b"99999999999999999999999 path=a\n",
             b"18446744073709551615 path=a\n",

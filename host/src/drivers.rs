@@ -77,7 +77,7 @@ pub enum Trust {
 impl DriversConfig {
     /// One call, when nobody says otherwise: longer than a slow registry with retries, shorter than a caller's
     /// patience.
-    pub const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(60);
+    pub const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_mins(1);
     /// Sessions kept, when nobody says otherwise. One costs some kilobytes.
     pub const DEFAULT_MAX_SESSIONS: usize = 256;
     /// Idle time, when nobody says otherwise.
@@ -143,7 +143,7 @@ impl Drivers {
         let snapshot = self.snapshot().await;
         let choice = Choice { snapshot: &snapshot, bindings: &shared.config.bindings };
         let entry = choice.of(&connection.registry_type)?;
-        let Some(key) = entry.key() else { return Err(shared.unloadable(connection, entry, "it was refused")) };
+        let Some(key) = entry.key() else { return Err(unloadable(connection, entry, "it was refused")) };
         let fingerprint = connection.fingerprint();
         if let Some(registry) = shared.sessions.find(fingerprint, &key) {
             return Ok(registry);
@@ -185,12 +185,17 @@ impl Drivers {
 }
 
 impl Shared {
-    async fn load(&self, connection: &Connection, entry: &Arc<Entry>, key: &Key) -> Result<Arc<LoadedDriver>, Error> {
+    async fn load(
+        &self,
+        connection: &Connection,
+        entry: &Arc<Entry>,
+        key: &Key,
+    ) -> Result<Arc<LoadedDriver>, Error> {
         let cell = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
             if !loaded.contains_key(key) && loaded.len() >= MAX_LOADED {
                 let reason = "too many libraries were loaded since the start: restart the agent";
-                return Err(self.unloadable(connection, entry, reason));
+                return Err(unloadable(connection, entry, reason));
             }
             Arc::clone(loaded.entry(key.clone()).or_default())
         };
@@ -216,7 +221,7 @@ impl Shared {
         let read = move || LibraryFile::read(&path, &FilePolicy::in_directory(directory));
         let file = match tokio::task::spawn_blocking(read).await {
             Ok(Ok(file)) if Key::Bytes(file.digest().clone()) == *key => file,
-            _ => return Err(self.unloadable(connection, entry, "the file is being replaced: try again")),
+            _ => return Err(unloadable(connection, entry, "the file is being replaced: try again")),
         };
         let name = file.description().name.clone();
         let refusal = match LoadedDriver::load(file).await {
@@ -253,13 +258,6 @@ impl Shared {
         Ok(Registry::new(connection.registry_type.clone(), session, transport))
     }
 
-    fn unloadable(&self, connection: &Connection, entry: &Entry, reason: &str) -> Error {
-        Error::Unloadable {
-            registry_type: connection.registry_type.clone(),
-            looked_at: vec![FileReason { file: entry.label(), reason: reason.to_owned() }],
-        }
-    }
-
     /// What is known of an entry since it was loaded.
     fn loaded_state(&self, entry: &Entry, now: &DriverState) -> Option<DriverState> {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -270,6 +268,13 @@ impl Shared {
                 Some(DriverState::Refused { code: "load_failed".to_owned(), reason: refused.reason.clone() })
             }
         }
+    }
+}
+
+fn unloadable(connection: &Connection, entry: &Entry, reason: &str) -> Error {
+    Error::Unloadable {
+        registry_type: connection.registry_type.clone(),
+        looked_at: vec![FileReason { file: entry.label(), reason: reason.to_owned() }],
     }
 }
 

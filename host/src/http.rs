@@ -177,7 +177,6 @@ pub fn install_tls_provider() {
     });
 }
 
-
 #[cfg(test)]
 pub(crate) mod test_server;
 #[cfg(test)]

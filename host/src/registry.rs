@@ -33,7 +33,7 @@ const PAGE_SIZE: u32 = 100;
 
 /// An open session with one registry. Calls may run side by side; dropping a call's future cancels it.
 pub struct Registry {
-    registry_type: String,
+    type_as_spelled: String,
     session: Arc<Session>,
     contents: Contents,
 }
@@ -42,7 +42,7 @@ impl Registry {
     pub(crate) fn new(registry_type: String, session: Session, transport: Arc<dyn Transport>) -> Self {
         let session = Arc::new(session);
         let contents = Contents::new(Arc::clone(&session), transport);
-        Self { registry_type, session, contents }
+        Self { type_as_spelled: registry_type, session, contents }
     }
 
     /// What the driver says about itself.
@@ -52,7 +52,7 @@ impl Registry {
 
     /// The connection's type, as it spelled it.
     pub fn registry_type(&self) -> &str {
-        &self.registry_type
+        &self.type_as_spelled
     }
 
     /// Whether calls can still be made: not, once its driver hung and was started anew.
@@ -87,7 +87,9 @@ impl Registry {
     /// As [`Registry::repositories`]; class absent where there is no such repository.
     pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, Error> {
         let fetch = |after: Option<String>| async move {
-            self.tags_page(repository, PAGE_SIZE, after.map(Cursor)).await.map(|page| (page.items, next(page.next)))
+            self.tags_page(repository, PAGE_SIZE, after.map(Cursor))
+                .await
+                .map(|page| (page.items, next(page.next)))
         };
         self.walk(&format!("the tags of {repository}"), Tag::clone, fetch).await
     }
@@ -116,9 +118,12 @@ impl Registry {
             let (repository, page) = (repository.clone(), page_request(PAGE_SIZE, after.map(Cursor)));
             parts(self.session.call(move |driver| driver.tag_details(&repository, page)).await)
         };
-        let listed = self.walk(&format!("the tags of {repository}"), |d: &TagDetail| d.tag.clone(), fetch).await;
+        let listed =
+            self.walk(&format!("the tags of {repository}"), |d: &TagDetail| d.tag.clone(), fetch).await;
         match listed {
-            Err(Error::Driver(error)) if error.class() == Class::Unsupported => self.details_by_head(repository).await,
+            Err(Error::Driver(error)) if error.class() == Class::Unsupported => {
+                self.details_by_head(repository).await
+            }
             other => other,
         }
     }
@@ -156,7 +161,11 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn resolve(&self, image: &ImageRef, platform: Option<&Platform>) -> Result<ResolvedImage, Error> {
+    pub async fn resolve(
+        &self,
+        image: &ImageRef,
+        platform: Option<&Platform>,
+    ) -> Result<ResolvedImage, Error> {
         resolve::resolve(&self.contents, image, platform).await
     }
 
@@ -191,7 +200,7 @@ impl Registry {
         let walked = Pages::new(listing, PageLimits::default(), key, wrapped).collect().await;
         walked.map_err(|error| match error {
             Walk::Page(error) => error,
-            Walk::Guard(error) => Error::Registry { driver: self.driver().name.clone(), error },
+            Walk::Guard(error) => Error::registry(&self.driver().name, error),
         })
     }
 }
@@ -224,7 +233,7 @@ fn next(cursor: Option<Cursor>) -> Option<String> {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry")
-            .field("registry_type", &self.registry_type)
+            .field("registry_type", &self.type_as_spelled)
             .field("session", &self.session)
             .finish_non_exhaustive()
     }

@@ -155,14 +155,15 @@ impl Scanner {
             return Err(Error::ImageTooLarge { image: image.to_string(), size_bytes, limit_bytes });
         }
         let resolving = started.elapsed();
+        let started = Instant::now();
 
         let layers = Layers::new(&self.captures, registry, &resolved, &limits.layer, progress);
         let mut read = layers.read_all().await?;
-        let reading = started.elapsed() - resolving;
+        let reading = started.elapsed();
+        let started = Instant::now();
 
         progress.event(ProgressEvent::Analyzing);
-        let findings = self.analyze(&layers, &mut read.captured, &limits.layer).await?;
-        let mut findings = findings;
+        let mut findings = analyze_layers(&layers, &mut read.captured, &limits.layer).await?;
         findings.gaps.extend(read.gaps);
         let cost = Cost {
             n_layers: read.captured.len(),
@@ -170,32 +171,35 @@ impl Scanner {
             fetched_bytes: layers.fetched_bytes(),
             resolving,
             reading,
-            analyzing: started.elapsed() - resolving - reading,
+            analyzing: started.elapsed(),
         };
         Ok(scanned(image, &resolved, findings, cost))
     }
+}
 
-    /// Lays the layers over each other, reads again what links lead to, and runs the analyzers.
-    async fn analyze(
-        &self,
-        layers: &Layers<'_>,
-        captured: &mut [CapturedLayer],
-        limits: &Limits,
-    ) -> Result<Findings, Error> {
-        for round in 0..=MAX_ROUNDS {
-            let (given, own) = (captured.to_vec(), limits.clone());
-            let is_last = round == MAX_ROUNDS;
-            let step = tokio::task::spawn_blocking(move || {
-                let (overlay, missing) = Overlay::new(&given, &own);
-                if missing.is_empty() || is_last { Step::Findings(analyze(&overlay)) } else { Step::Again(missing) }
-            });
-            match step.await.map_err(|_| Error::Stopped)? {
-                Step::Findings(findings) => return Ok(findings),
-                Step::Again(missing) => layers.read_again(missing, captured).await?,
+/// Lays the layers over each other, reads again what links lead to, and runs the analyzers.
+async fn analyze_layers(
+    layers: &Layers<'_>,
+    captured: &mut [CapturedLayer],
+    limits: &Limits,
+) -> Result<Findings, Error> {
+    for round in 0..=MAX_ROUNDS {
+        let (given, own) = (captured.to_vec(), limits.clone());
+        let is_last = round == MAX_ROUNDS;
+        let step = tokio::task::spawn_blocking(move || {
+            let (overlay, missing) = Overlay::new(&given, &own);
+            if missing.is_empty() || is_last {
+                Step::Findings(analyze(&overlay))
+            } else {
+                Step::Again(missing)
             }
+        });
+        match step.await.map_err(|_| Error::Stopped)? {
+            Step::Findings(findings) => return Ok(findings),
+            Step::Again(missing) => layers.read_again(missing, captured).await?,
         }
-        unreachable!("the last round has findings")
     }
+    Err(Error::Stopped) // not reached: the last round has findings
 }
 
 enum Step {

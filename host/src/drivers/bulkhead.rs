@@ -88,13 +88,11 @@ impl Bulkhead {
         call: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Error> {
         self.watch(lane, deadline)?;
-        match timeout(deadline, self.run_unbounded(lane, call)).await {
-            Ok(result) => result,
-            Err(_) => {
-                self.watch(lane, deadline)?;
-                Err(Error::TimedOut { driver: self.driver.clone(), after: deadline })
-            }
+        if let Ok(result) = timeout(deadline, self.run_unbounded(lane, call)).await {
+            return result;
         }
+        self.watch(lane, deadline)?;
+        Err(Error::TimedOut { driver: self.driver.clone(), after: deadline })
     }
 
     async fn run_unbounded<T: Send + 'static>(
@@ -129,7 +127,11 @@ impl Bulkhead {
     fn watch(&self, lane: &Arc<Lane>, deadline: Duration) -> Result<(), Error> {
         let driver = self.driver.clone();
         if lane.given_up.load(Ordering::Acquire) {
-            return Err(if self.is_quarantined() { Error::Quarantined { driver } } else { Error::Wedged { driver } });
+            return Err(if self.is_quarantined() {
+                Error::Quarantined { driver }
+            } else {
+                Error::Wedged { driver }
+            });
         }
         let beat = lane.beats.0.load(Ordering::Acquire);
         let mut seen = lane.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +173,11 @@ impl Lane {
         let beats = Arc::new(Beats::default());
         let failed = |e: &std::io::Error| Error::Call {
             driver: driver.to_owned(),
-            error: CallError::new(Class::Internal, "no_thread", format!("no thread for driver {driver}: {e}")),
+            error: CallError::new(
+                Class::Internal,
+                "no_thread",
+                format!("no thread for driver {driver}: {e}"),
+            ),
         };
         // No timers and no I/O: what a driver needs of these, its host does on the main runtime.
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|e| failed(&e))?;

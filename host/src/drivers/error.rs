@@ -77,7 +77,9 @@ pub enum Error {
         driver: String,
     },
     /// The driver's thread hung too often.
-    #[error("driver {driver} hung too often and is out of use until its file changes or the agent is restarted")]
+    #[error(
+        "driver {driver} hung too often and is out of use until its file changes or the agent is restarted"
+    )]
     Quarantined {
         /// The driver's name.
         driver: String,
@@ -111,9 +113,10 @@ impl Fault for Error {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::UnknownType { .. } | Self::Ambiguous { .. } | Self::Unloadable { .. } | Self::Quarantined { .. } => {
-                Retry::Never
-            }
+            Self::UnknownType { .. }
+            | Self::Ambiguous { .. }
+            | Self::Unloadable { .. }
+            | Self::Quarantined { .. } => Retry::Never,
             Self::Call { error, .. } => error.retry(),
             Self::TimedOut { .. } | Self::Busy { .. } | Self::Wedged { .. } => Retry::Backoff,
         }

@@ -136,7 +136,8 @@ impl Index {
             let here = || found.iter().filter(|f| f.directory == *directory);
             // The lock decides about all files of its directory.
             let lock_stays = here().filter(|f| !f.is_library).all(same)
-                && old.keys().filter(|p| **p == directory.join(lock::FILE)).count() == here().filter(|f| !f.is_library).count();
+                && old.keys().filter(|p| **p == directory.join(lock::FILE)).count()
+                    == here().filter(|f| !f.is_library).count();
             let lock = match self.trust {
                 Trust::Directory => None,
                 Trust::Pinned => Some(Lock::read(directory)),

@@ -6,10 +6,10 @@ use std::time::Duration;
 use regent_plugin_api::load::{LibraryFile, LoadedLibrary, Refusal, load};
 use regent_plugin_api::{Description, DynDriver, NativeDriver, Settings};
 
+use super::Error;
 use super::bulkhead::Bulkhead;
 use super::services::SharedServices;
 use super::session::Session;
-use super::Error;
 
 /// Time to load a library: reading, relocations, initializers.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);

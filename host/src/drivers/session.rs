@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use regent_plugin_api::{DynDriver, Result as CallResult};
 
+use super::Error;
 use super::bulkhead::Lane;
 use super::loaded::LoadedDriver;
-use super::Error;
 
 /// A connected driver. All calls go to the driver's thread, with a deadline.
 pub(crate) struct Session {

@@ -45,7 +45,12 @@ impl Sessions {
     }
 
     /// Keeps a new session. If a request at the side has opened one meanwhile, that one is returned and stays.
-    pub(super) fn keep(&self, fingerprint: Fingerprint, driver: Key, registry: Arc<Registry>) -> Arc<Registry> {
+    pub(super) fn keep(
+        &self,
+        fingerprint: Fingerprint,
+        driver: Key,
+        registry: Arc<Registry>,
+    ) -> Arc<Registry> {
         if let Some(other) = self.find(fingerprint, &driver) {
             return other;
         }

@@ -33,7 +33,8 @@ async fn sessions_are_kept_by_the_whole_connection() {
 #[tokio::test]
 async fn sessions_leave_when_there_are_too_many_and_when_they_are_idle() {
     let drivers = drivers(|config| config.max_sessions = 2);
-    let open = async |name: &str| drivers.open(&connection("shelf", &[("registryBase", name)])).await.unwrap();
+    let open =
+        async |name: &str| drivers.open(&connection("shelf", &[("registryBase", name)])).await.unwrap();
     let (a, b) = (open("a").await, open("b").await);
     assert!(Arc::ptr_eq(&a, &open("a").await));
     let _c = open("c").await;

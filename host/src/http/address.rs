@@ -19,11 +19,8 @@ pub(super) enum Network {
 }
 
 /// Addresses of instance metadata outside of the link-local ranges: Azure's wire server, Alibaba, Oracle's old one.
-const METADATA_V4: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(168, 63, 129, 16),
-    Ipv4Addr::new(100, 100, 100, 200),
-    Ipv4Addr::new(192, 0, 0, 192),
-];
+const METADATA_V4: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
 /// AWS, over IPv6.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
 
@@ -46,7 +43,8 @@ impl Network {
     }
 
     fn of_v4(v4: Ipv4Addr) -> Self {
-        let shared = v4.octets().first() == Some(&100) && v4.octets().get(1).is_some_and(|b| (64..128).contains(b));
+        let shared =
+            v4.octets().first() == Some(&100) && v4.octets().get(1).is_some_and(|b| (64..128).contains(b));
         if v4.is_link_local() || METADATA_V4.contains(&v4) || v4.is_multicast() || v4.is_broadcast() {
             Self::Forbidden
         } else if v4.is_loopback() || v4.octets().first() == Some(&0) {

@@ -6,7 +6,8 @@ use std::fmt;
 use url::Url;
 
 /// Query keys whose values may be shown. All others show their name: signed URLs are made of secrets.
-const HARMLESS: [&str; 9] = ["n", "last", "next", "page", "page_size", "per_page", "scope", "service", "account"];
+const HARMLESS: [&str; 9] =
+    ["n", "last", "next", "page", "page_size", "per_page", "scope", "service", "account"];
 
 /// A URL that may be logged.
 pub(super) struct Redacted<'a>(pub(super) &'a Url);

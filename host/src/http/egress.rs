@@ -124,19 +124,22 @@ impl Egress {
             return within(Reach::Loopback, literal);
         }
         if rules.is_registry(&name) {
-            return rules.judge_named(plain, listed, literal);
+            return judge_named(plain, listed, literal);
         }
         if let Some(pattern) = rules.declared.iter().find(|p| p.matches(&name, port)) {
             // Credentials of a cloud's instance: an address without a name, and without TLS.
             if literal == Some(Network::Forbidden) && pattern.is_exact() {
                 return Ok(Reach::Private);
             }
-            return rules.judge_named(plain, listed, literal);
+            return judge_named(plain, listed, literal);
         }
         match rules.others {
-            Others::Refused => Err("it is neither the registry nor a host that the driver declares".to_owned()),
+            Others::Refused => {
+                Err("it is neither the registry nor a host that the driver declares".to_owned())
+            }
             Others::WithoutSecrets if carries_secrets => {
-                Err("credentials go to the registry and hosts that its driver declares, and nowhere else".to_owned())
+                Err("credentials go to the registry and hosts that its driver declares, and nowhere else"
+                    .to_owned())
             }
             Others::WithoutSecrets | Others::Any => {
                 if plain && !listed && !rules.registry_is_plain() {
@@ -159,19 +162,6 @@ fn within(reach: Reach, literal: Option<Network>) -> Result<Reach, String> {
 impl Rules {
     fn is_registry(&self, name: &str) -> bool {
         self.registry.as_ref().and_then(Url::host_str).is_some_and(|own| own.eq_ignore_ascii_case(name))
-    }
-
-    fn judge_named(&self, plain: bool, listed: bool, literal: Option<Network>) -> Result<Reach, String> {
-        if plain && !listed {
-            return Err("plain http needs an entry in REGENT_INSECURE_REGISTRIES".to_owned());
-        }
-        let reach = if listed { Reach::Loopback } else { Reach::Private };
-        match within(reach, literal) {
-            Err(_) if literal == Some(Network::Loopback) => {
-                Err("a loopback address needs an entry in REGENT_INSECURE_REGISTRIES".to_owned())
-            }
-            other => other,
-        }
     }
 
     /// Whether the registry itself may be called over HTTP.
@@ -198,6 +188,20 @@ impl Rules {
             found.map_err(|_| ())?.map_err(|_| ())?.map(|a| Network::of(a.ip())).min().ok_or(())
         };
         self.registry_network.get_or_try_init(find).await.copied().unwrap_or(Network::Public)
+    }
+}
+
+/// A host that the connection or the driver names.
+fn judge_named(plain: bool, listed: bool, literal: Option<Network>) -> Result<Reach, String> {
+    if plain && !listed {
+        return Err("plain http needs an entry in REGENT_INSECURE_REGISTRIES".to_owned());
+    }
+    let reach = if listed { Reach::Loopback } else { Reach::Private };
+    match within(reach, literal) {
+        Err(_) if literal == Some(Network::Loopback) => {
+            Err("a loopback address needs an entry in REGENT_INSECURE_REGISTRIES".to_owned())
+        }
+        other => other,
     }
 }
 
@@ -264,7 +268,12 @@ mod tests {
     #[tokio::test]
     async fn control_requests_go_to_the_registry_and_to_declared_hosts() {
         let insecure = "localhost:5000 10.0.0.9:5000 auth.lan".parse().unwrap();
-        let declared = ["auth.example.com".to_owned(), "*.amazonaws.com".into(), "169.254.170.2".into(), "auth.lan".into()];
+        let declared = [
+            "auth.example.com".to_owned(),
+            "*.amazonaws.com".into(),
+            "169.254.170.2".into(),
+            "auth.lan".into(),
+        ];
         let egress = |base: &str| Egress::control(Some(base), &declared, &insecure);
         let rows = [
             ("r.example.com", "https://r.example.com/v2/", Ok(Reach::Private)),

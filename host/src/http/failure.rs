@@ -70,7 +70,9 @@ fn tls_reason(error: &rustls::Error) -> String {
             }
             C::Expired | C::ExpiredContext { .. } => "the certificate has expired".to_owned(),
             C::NotValidYet | C::NotValidYetContext { .. } => "the certificate is not valid yet".to_owned(),
-            C::NotValidForName | C::NotValidForNameContext { .. } => "the certificate is for another name".to_owned(),
+            C::NotValidForName | C::NotValidForNameContext { .. } => {
+                "the certificate is for another name".to_owned()
+            }
             C::Revoked => "the certificate is revoked".to_owned(),
             _ => "the certificate is not valid".to_owned(),
         },

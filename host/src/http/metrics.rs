@@ -12,7 +12,10 @@ pub struct HttpMetrics {
 
 impl HttpMetrics {
     pub(super) fn new() -> Self {
-        let requests = Opts::new("regent_http_requests_total", "Outgoing requests by outcome: status class or error code");
+        let requests = Opts::new(
+            "regent_http_requests_total",
+            "Outgoing requests by outcome: status class or error code",
+        );
         let received = Opts::new("regent_http_received_bytes_total", "Bytes of bodies received");
         let seconds = HistogramOpts::new("regent_http_response_seconds", "Time until the head of an answer");
         Self {

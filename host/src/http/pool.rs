@@ -129,8 +129,11 @@ impl Recipe {
 fn read_bundle(bundle: &CaBundle) -> Result<Vec<Certificate>, HttpError> {
     let CaBundle { setting, path } = bundle;
     let invalid = |reason| HttpError::BundleInvalid { setting, path: path.clone(), reason };
-    let pem = std::fs::read(path)
-        .map_err(|source| HttpError::BundleUnreadable { setting, path: path.clone(), source })?;
+    let pem = std::fs::read(path).map_err(|source| HttpError::BundleUnreadable {
+        setting,
+        path: path.clone(),
+        source,
+    })?;
     let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| invalid("has a broken certificate"))?;
     if certificates.is_empty() {
         return Err(invalid("holds no certificate in PEM"));

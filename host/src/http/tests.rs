@@ -70,7 +70,9 @@ async fn a_body_above_the_limit_is_an_error_while_it_is_read() {
         let response = transport.send(request).await.unwrap();
         match collect(response.body).await {
             Ok(body) => assert!(allowed && body.len() == 100_000, "{limit}"),
-            Err(TransportError::TooLarge { limit_bytes, .. }) => assert!(!allowed && limit_bytes == limit, "{limit}"),
+            Err(TransportError::TooLarge { limit_bytes, .. }) => {
+                assert!(!allowed && limit_bytes == limit, "{limit}");
+            }
             Err(other) => panic!("{limit}: {other}"),
         }
     }
@@ -127,10 +129,14 @@ async fn only_permitted_hosts_see_a_request() {
 async fn credentials_do_not_go_to_where_a_redirect_leads() {
     let server = TestServer::plain(|_| answer(200, "")).await;
     let listed = server.authority().parse().unwrap();
-    let content = client().with(Egress::content(Some("registry.example.com"), &[], &listed), Purpose::Registry);
+    let content =
+        client().with(Egress::content(Some("registry.example.com"), &[], &listed), Purpose::Registry);
     let request = get(&server.url("/blob")).secret_header(AUTHORIZATION, "Bearer x").unwrap();
     let error = content.send(request).await.unwrap_err();
-    assert!(matches!(&error, TransportError::Refused { rule, .. } if rule.contains("credentials")), "{error}");
+    assert!(
+        matches!(&error, TransportError::Refused { rule, .. } if rule.contains("credentials")),
+        "{error}"
+    );
     assert_eq!(server.seen(), [""; 0]);
 }
 
@@ -170,7 +176,8 @@ fn a_bundle_that_is_none_is_an_error_that_names_the_setting() {
         assert!(error.contains(part), "{pem:?}: {error}");
     }
     let missing = CaBundle { setting: "CA_CERT", path: "/does/not/exist.pem".into() };
-    let error = HttpClient::new(&HttpConfig { ca_bundles: vec![missing], ..HttpConfig::default() }).unwrap_err();
+    let error =
+        HttpClient::new(&HttpConfig { ca_bundles: vec![missing], ..HttpConfig::default() }).unwrap_err();
     assert_eq!(error.to_string(), "CA_CERT: /does/not/exist.pem can't be read");
 }
 
@@ -186,7 +193,12 @@ async fn a_proxy_is_used_but_for_hosts_that_are_exempt() {
         },
         ..HttpConfig::default()
     };
-    let rows = [(None, "by proxy"), (Some("127.0.0.1"), "direct"), (Some("*"), "direct"), (Some("other"), "by proxy")];
+    let rows = [
+        (None, "by proxy"),
+        (Some("127.0.0.1"), "direct"),
+        (Some("*"), "direct"),
+        (Some("other"), "by proxy"),
+    ];
     for (no_proxy, expected) in rows {
         let client = HttpClient::new(&config(no_proxy)).unwrap();
         let response = at(&client, &server.authority()).send(get(&server.url("/v2/"))).await.unwrap();
@@ -203,7 +215,8 @@ async fn a_proxy_is_used_but_for_hosts_that_are_exempt() {
 
 #[test]
 fn a_proxy_address_that_is_none_is_an_error_without_its_password() {
-    let proxy = ProxyConfig { https: Some("ftp://user:secret@h".to_owned().into()), ..ProxyConfig::default() };
+    let proxy =
+        ProxyConfig { https: Some("ftp://user:secret@h".to_owned().into()), ..ProxyConfig::default() };
     let error = HttpClient::new(&HttpConfig { proxy, ..HttpConfig::default() }).unwrap_err().to_string();
     assert!(error.contains("HTTPS_PROXY") && !error.contains("secret"), "{error}");
 }
@@ -211,8 +224,12 @@ fn a_proxy_address_that_is_none_is_an_error_without_its_password() {
 #[tokio::test]
 async fn a_request_with_a_body_says_its_length_and_goes_to_the_broker_over_http() {
     let server = TestServer::plain(|parts| {
-        let header = |name: HeaderName| parts.headers.get(name).map_or("-", |v| v.to_str().unwrap()).to_owned();
-        answer(200, format!("{} {}", header(http::header::CONTENT_LENGTH), header(http::header::TRANSFER_ENCODING)))
+        let header =
+            |name: HeaderName| parts.headers.get(name).map_or("-", |v| v.to_str().unwrap()).to_owned();
+        answer(
+            200,
+            format!("{} {}", header(http::header::CONTENT_LENGTH), header(http::header::TRANSFER_ENCODING)),
+        )
     })
     .await;
     let broker = client().with(Egress::callbacks(), Purpose::Broker);

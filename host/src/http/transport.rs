@@ -11,11 +11,11 @@ use regent_transport::{
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
+use super::Shared;
 use super::debug_log::Redacted;
 use super::egress::Egress;
 use super::failure::sort;
 use super::pool::Purpose;
-use super::Shared;
 
 /// Sends requests within the rules of one session. Cheap to clone.
 #[derive(Clone)]
@@ -64,7 +64,13 @@ impl HttpTransport {
     }
 
     /// One line for whoever looks for a fault.
-    fn log(&self, method: &http::Method, url: &Url, outcome: &Result<Response, TransportError>, took: Duration) {
+    fn log(
+        &self,
+        method: &http::Method,
+        url: &Url,
+        outcome: &Result<Response, TransportError>,
+        took: Duration,
+    ) {
         if !self.shared.log_requests {
             return;
         }
@@ -139,13 +145,11 @@ impl BodySource for LimitedBody {
             let next = next.map_err(|_| TransportError::Timeout { host: self.host.clone() })?;
             let Some(bytes) = next.map_err(|e| sort(&e, &self.host))? else { return Ok(None) };
             self.shared.metrics.received(bytes.len());
-            match self.left_bytes.checked_sub(bytes.len() as u64) {
-                Some(left) => self.left_bytes = left,
-                None => {
-                    let (host, limit_bytes) = (self.host.clone(), self.limit_bytes);
-                    return Err(TransportError::TooLarge { host, limit_bytes });
-                }
-            }
+            let Some(left_bytes) = self.left_bytes.checked_sub(bytes.len() as u64) else {
+                let (host, limit_bytes) = (self.host.clone(), self.limit_bytes);
+                return Err(TransportError::TooLarge { host, limit_bytes });
+            };
+            self.left_bytes = left_bytes;
             Ok(Some(bytes))
         })
     }

@@ -40,8 +40,8 @@ impl DriverAuthorizer {
         repository: &RepositoryName,
     ) -> Result<(Self, RepositoryName), super::Error> {
         let authorization = ask(&session, repository, false).await?;
-        let failed = |error| super::Error::Registry { driver: session.driver().name().to_owned(), error };
-        let endpoint = Endpoint::new(authorization.endpoint.clone()).map_err(failed)?;
+        let endpoint = Endpoint::new(authorization.endpoint.clone())
+            .map_err(|error| super::Error::registry(session.driver().name(), error))?;
         let there = authorization.repository.clone();
         let authorizer = Self {
             repository: repository.clone(),
@@ -61,7 +61,11 @@ impl DriverAuthorizer {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn renew(&self, refused: Option<&HeaderMap>, is_renewal: bool) -> Result<Authorized, ProtocolError> {
+    async fn renew(
+        &self,
+        refused: Option<&HeaderMap>,
+        is_renewal: bool,
+    ) -> Result<Authorized, ProtocolError> {
         let _turn = self.renewal.lock().await;
         let kept = self.kept();
         let renewed_at_the_side = match refused {
@@ -85,7 +89,11 @@ impl DriverAuthorizer {
 }
 
 impl Authorizer for DriverAuthorizer {
-    fn authorize<'a>(&'a self, _: &'a Scope, wanted: Ask<'a>) -> BoxFuture<'a, Result<Authorized, ProtocolError>> {
+    fn authorize<'a>(
+        &'a self,
+        _: &'a Scope,
+        wanted: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Authorized, ProtocolError>> {
         Box::pin(async move {
             match wanted {
                 Ask::Cached => {

@@ -23,7 +23,7 @@ pub struct BlobReader {
 #[derive(Debug)]
 enum Source {
     Protocol(Box<BlobStream>),
-    Driver(DriverBlob),
+    Driver(Box<DriverBlob>),
 }
 
 impl BlobReader {
@@ -52,7 +52,7 @@ impl BlobReader {
             Verify::ByConsumer => None,
         };
         let blob = DriverBlob { open, descriptor: descriptor.clone(), got_bytes: 0, verifier, ended: false };
-        Ok(Self { driver: session.driver().name().to_owned(), source: Source::Driver(blob) })
+        Ok(Self { driver: session.driver().name().to_owned(), source: Source::Driver(Box::new(blob)) })
     }
 
     /// The next piece, never empty; `None` at the end. With [`Verify::ByConsumer`] the end does not mean that the content
@@ -63,7 +63,7 @@ impl BlobReader {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         match &mut self.source {
             Source::Protocol(stream) => {
-                stream.chunk().await.map_err(|error| Error::Registry { driver: self.driver.clone(), error })
+                stream.chunk().await.map_err(|error| Error::registry(&self.driver, error))
             }
             Source::Driver(blob) => blob.chunk(&self.driver).await,
         }
@@ -104,8 +104,7 @@ impl DriverBlob {
         if bytes.is_empty() {
             self.ended = true;
             if let Some(verifier) = self.verifier.take() {
-                let failed = |error| Error::Registry { driver: driver.to_owned(), error };
-                verifier.finish().map_err(failed)?;
+                verifier.finish().map_err(|error| Error::registry(driver, error))?;
             }
             return Ok(None);
         }

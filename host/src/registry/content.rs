@@ -8,9 +8,9 @@ use regent_distribution::{Client, ManifestHead, Session as ProtocolSession, Veri
 use regent_oci::{Descriptor, ImageRef, Manifest, Reference, RepositoryName};
 use regent_transport::Transport;
 
+use super::Error;
 use super::authorizer::DriverAuthorizer;
 use super::blob::BlobReader;
-use super::Error;
 use crate::drivers::Session;
 
 /// Repositories whose authorization is kept at once; at the limit all are forgotten.
@@ -34,7 +34,7 @@ impl Contents {
     }
 
     fn failed(&self, error: regent_distribution::Error) -> Error {
-        Error::Registry { driver: self.session.driver().name().to_owned(), error }
+        Error::registry(self.session.driver().name(), error)
     }
 
     /// Reads over the protocol, as the driver authorizes.
@@ -59,7 +59,11 @@ impl Contents {
     }
 
     /// What a reference leads to.
-    pub(super) async fn head(&self, repository: &RepositoryName, reference: &Reference) -> Result<ManifestHead, Error> {
+    pub(super) async fn head(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<ManifestHead, Error> {
         if self.served_by_driver() {
             let manifest = self.manifest(repository, reference).await?;
             let size_bytes = Some(manifest.raw.len() as u64);
@@ -69,7 +73,11 @@ impl Contents {
     }
 
     /// A manifest or index, verified.
-    pub(super) async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, Error> {
+    pub(super) async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, Error> {
         if !self.served_by_driver() {
             return self.client(repository).await?.manifest(reference).await.map_err(|e| self.failed(e));
         }
@@ -105,7 +113,11 @@ impl Contents {
     }
 
     /// A whole blob, verified. The caller has looked at its size.
-    pub(super) async fn whole_blob(&self, repository: &RepositoryName, blob: &Descriptor) -> Result<Bytes, Error> {
+    pub(super) async fn whole_blob(
+        &self,
+        repository: &RepositoryName,
+        blob: &Descriptor,
+    ) -> Result<Bytes, Error> {
         let mut reader = self.blob(repository, blob, Verify::AtEnd).await?;
         let mut whole = BytesMut::new();
         while let Some(chunk) = reader.chunk().await? {

@@ -18,7 +18,7 @@ pub enum Error {
         /// The driver that led there.
         driver: String,
         /// The protocol's error.
-        error: regent_distribution::Error,
+        error: Box<regent_distribution::Error>,
     },
     /// Content that a driver served is not what its digest says.
     #[error("driver {driver} served content with digest {actual} for {expected}")]
@@ -71,13 +71,17 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) fn registry(driver: &str, error: regent_distribution::Error) -> Self {
+        Self::Registry { driver: driver.to_owned(), error: Box::new(error) }
+    }
+
     /// The driver behind the error, where one was found.
     pub fn driver(&self) -> Option<&str> {
         match self {
             Self::Driver(error) => error.driver(),
-            Self::Registry { driver, .. } | Self::Content { driver, .. } | Self::ContentSize { driver, .. } => {
-                Some(driver)
-            }
+            Self::Registry { driver, .. }
+            | Self::Content { driver, .. }
+            | Self::ContentSize { driver, .. } => Some(driver),
             Self::Image { .. } | Self::TooDeep { .. } | Self::ConfigTooLarge { .. } => None,
         }
     }
@@ -85,7 +89,10 @@ impl Error {
     /// The transport's error, if it is one.
     pub fn transport(&self) -> Option<&TransportError> {
         match self {
-            Self::Registry { error: regent_distribution::Error::Transport(error), .. } => Some(error),
+            Self::Registry { error, .. } => match &**error {
+                regent_distribution::Error::Transport(error) => Some(error),
+                _ => None,
+            },
             _ => None,
         }
     }

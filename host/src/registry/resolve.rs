@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use regent_oci::{
-    Choice, Document, ImageConfig, ImageManifest, ImageRef, Manifest, Platform, Reference, RepositoryName, annotation,
+    Choice, Document, ImageConfig, ImageManifest, ImageRef, Manifest, Platform, Reference, RepositoryName,
+    annotation,
 };
 
-use super::content::Contents;
 use super::Error;
+use super::content::Contents;
 
 /// Indexes within indexes that are followed. Two levels are known from the field.
 const MAX_INDEXES: u32 = 4;
@@ -73,7 +74,8 @@ pub(super) async fn resolve(
                 });
             }
             Document::Index(found) => {
-                let (Choice::Image(next) | Choice::Nested(next)) = found.choose(platform).map_err(unusable)?;
+                let (Choice::Image(next) | Choice::Nested(next)) =
+                    found.choose(platform).map_err(unusable)?;
                 reference = Reference::Digest(next.digest.clone());
                 index = index.or(Some(manifest));
             }
@@ -93,9 +95,14 @@ async fn config(
 ) -> Result<(ImageConfig, Bytes), Error> {
     let size_bytes = manifest.config.size_bytes;
     if size_bytes > MAX_CONFIG_BYTES {
-        return Err(Error::ConfigTooLarge { image: image.to_string(), size_bytes, limit_bytes: MAX_CONFIG_BYTES });
+        return Err(Error::ConfigTooLarge {
+            image: image.to_string(),
+            size_bytes,
+            limit_bytes: MAX_CONFIG_BYTES,
+        });
     }
     let raw = contents.whole_blob(image.repository(), &manifest.config).await?;
-    let config = ImageConfig::parse(&raw).map_err(|error| Error::Image { image: image.to_string(), error })?;
+    let config =
+        ImageConfig::parse(&raw).map_err(|error| Error::Image { image: image.to_string(), error })?;
     Ok((config, raw))
 }

@@ -32,7 +32,9 @@ fn manifest() -> Bytes {
 
 fn index_of(media_type: &str, content: &Bytes) -> Bytes {
     let entry = Descriptor::of(media_type, content);
-    serde_json::json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": [entry]}).to_string().into()
+    serde_json::json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": [entry]})
+        .to_string()
+        .into()
 }
 
 fn image(text: &str) -> ImageRef {
@@ -102,8 +104,12 @@ async fn tags_are_asked_for_one_by_one_where_the_driver_has_no_details() {
     let registry = open("shelf", "details").await;
     let details = registry.tag_details(&"app".parse().unwrap()).await.unwrap();
     let index = index_of(MediaType::OCI_MANIFEST, &manifest());
-    let expected =
-        TagDetail { tag: "1".parse().unwrap(), digest: Digest::sha256(&index), pushed: None, size_bytes: None };
+    let expected = TagDetail {
+        tag: "1".parse().unwrap(),
+        digest: Digest::sha256(&index),
+        pushed: None,
+        size_bytes: None,
+    };
     assert_eq!(details, [expected]);
     assert_eq!(registry.digest(&image("app:1")).await.unwrap(), Digest::sha256(&index));
 }
@@ -116,10 +122,15 @@ async fn an_authorization_is_kept_and_renewed_when_the_registry_refuses_it() {
         if parts.headers.get(AUTHORIZATION) != Some(&HeaderValue::from_static("Bearer 1")) {
             counter.fetch_add(1, Ordering::SeqCst);
             let mut response = answer(401, "");
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"http://h/t\""));
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"http://h/t\""));
             return response;
         }
-        answer(200, if parts.uri.path().contains("/blobs/") { Bytes::from_static(CONFIG) } else { manifest() })
+        answer(
+            200,
+            if parts.uri.path().contains("/blobs/") { Bytes::from_static(CONFIG) } else { manifest() },
+        )
     })
     .await;
     let registry = open("gate", &server.url("")).await;

@@ -73,7 +73,9 @@ impl Captures {
         }
         state.kept_bytes += size_bytes;
         while state.kept_bytes > self.max_bytes {
-            let Some(oldest) = state.kept.iter().min_by_key(|(_, k)| k.used).map(|(d, _)| d.clone()) else { break };
+            let Some(oldest) = state.kept.iter().min_by_key(|(_, k)| k.used).map(|(d, _)| d.clone()) else {
+                break;
+            };
             if let Some(gone) = state.kept.remove(&oldest) {
                 state.kept_bytes -= gone.size_bytes;
             }

@@ -79,8 +79,10 @@ impl<'a> Layers<'a> {
             .buffered(LAYERS_AT_ONCE)
             .try_collect()
             .await?;
-        let by_place: HashMap<usize, &CapturedLayer> = read.iter().map(|(i, captured, _)| (*i, captured)).collect();
-        let at = |layer: &Descriptor| first_of.get(&layer.digest).and_then(|i| by_place.get(i)).copied().cloned();
+        let by_place: HashMap<usize, &CapturedLayer> =
+            read.iter().map(|(i, captured, _)| (*i, captured)).collect();
+        let at =
+            |layer: &Descriptor| first_of.get(&layer.digest).and_then(|i| by_place.get(i)).copied().cloned();
         Ok(ReadLayers {
             captured: layers.iter().filter_map(at).collect(),
             gaps: read.iter().filter_map(|(_, _, gap)| gap.clone()).collect(),
@@ -113,11 +115,13 @@ impl<'a> Layers<'a> {
     /// Reads a layer for the first time, or takes its capture from an earlier scan.
     async fn read_first(&self, i: usize) -> Result<(CapturedLayer, Option<Gap>), Error> {
         let Some(layer) = self.image.image.layers.get(i) else { return Err(Error::Stopped) };
-        let name = || layer.annotations.get(annotation::LAYER_NAME).map_or(layer.digest.as_str(), String::as_str);
+        let name =
+            || layer.annotations.get(annotation::LAYER_NAME).map_or(layer.digest.as_str(), String::as_str);
         let (captured, gap) = match self.voucher(i, layer) {
             Voucher::None => (self.read_shared(i, layer).await?, None),
             Voucher::Refuted => {
-                let reason = format!("layer {} does not have the digest that its archive names it by", name());
+                let reason =
+                    format!("layer {} does not have the digest that its archive names it by", name());
                 (self.read(i, None, BTreeSet::new()).await?, Some(layer_gap("digest_mismatch", reason)))
             }
             Voucher::DiffId(diff_id) => match self.read(i, diff_id, BTreeSet::new()).await {

@@ -14,7 +14,8 @@ use crate::drivers::{Drivers, DriversConfig};
 use crate::http::{HttpClient, HttpConfig};
 
 const OS_RELEASE: &str = "ID=alpine\nVERSION_ID=3.20.1\nPRETTY_NAME=\"Alpine Linux v3.20\"\n";
-const APK: &str = "P:musl\nV:1.2.5-r0\nA:x86_64\no:musl\n\nP:zlib\nV:1.3.1-r1\nA:x86_64\no:zlib\nD:so:libc.musl\n\n";
+const APK: &str =
+    "P:musl\nV:1.2.5-r0\nA:x86_64\no:musl\n\nP:zlib\nV:1.3.1-r1\nA:x86_64\no:zlib\nD:so:libc.musl\n\n";
 
 #[derive(Clone, Copy)]
 enum File {

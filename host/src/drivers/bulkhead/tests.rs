@@ -43,7 +43,7 @@ async fn a_stuck_thread_is_replaced_a_few_times_and_then_the_driver_is_out_of_us
     let mut releases = Vec::new();
     for replaced in 0..=MAX_REPLACED {
         let lane = bulkhead.lane().unwrap();
-        assert_eq!(bulkhead.run(&lane, HOUR, async { replaced }).await.unwrap(), replaced);
+        assert_eq!(bulkhead.run(&lane, HOUR, async move { replaced }).await.unwrap(), replaced);
         releases.push(block(&bulkhead, &lane).await);
         pause();
         let mut outcomes = Vec::new();

@@ -78,7 +78,10 @@ impl<'a> Choice<'a> {
         };
         let refused: Vec<FileReason> = self.refused().collect();
         if refused.iter().any(|r| meant(&r.file)) {
-            return Error::Unloadable { registry_type: registry_type.to_owned(), looked_at: self.looked_at() };
+            return Error::Unloadable {
+                registry_type: registry_type.to_owned(),
+                looked_at: self.looked_at(),
+            };
         }
         let mut available: Vec<String> = self.serving().iter().flat_map(|(_, d)| d.types.clone()).collect();
         available.sort();
@@ -88,7 +91,8 @@ impl<'a> Choice<'a> {
 
     fn unbound(&self, registry_type: &str, bound: &str) -> Error {
         let mut looked_at = self.looked_at();
-        let reason = format!("binds {registry_type} to driver {bound}, which is not there or does not claim it");
+        let reason =
+            format!("binds {registry_type} to driver {bound}, which is not there or does not claim it");
         looked_at.insert(0, FileReason { file: "REGENT_DRIVER_BINDINGS".to_owned(), reason });
         Error::Unloadable { registry_type: registry_type.to_owned(), looked_at }
     }

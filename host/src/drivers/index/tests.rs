@@ -57,7 +57,12 @@ fn the_type_decides_with_the_highest_version_and_the_operators_binding() {
         ("harbor", Err("REGENT_DRIVER_BINDINGS: binds harbor to driver x, which is not there")),
         ("docker-hub", Err("libregent_driver_docker_hub.so: it is api_too_new")),
         ("docker-hub-v2", Err("libregent_driver_docker_hub.so: it is api_too_new")),
-        ("docker", Err("no driver serves connections of type \"docker\"; there are Harbor, bound, harbor-cr, shared, x, y")),
+        (
+            "docker",
+            Err(
+                "no driver serves connections of type \"docker\"; there are Harbor, bound, harbor-cr, shared, x, y",
+            ),
+        ),
     ];
     for (registry_type, expected) in rows {
         match (choice.of(registry_type), expected) {

@@ -1,1 +1,264 @@
-//! (being written)
+//! Harbor: projects with repositories in them, robot accounts, an API of its own beside `/v2/`.
+//!
+//! Two sessions with one credential: the API takes Basic at every call, `/v2/` takes tokens of `/service/token`.
+//! Harbor makes an anonymous visitor of whoever it does not know, instead of refusing: its API lists public projects and
+//! its token service issues tokens to a wrong password. `/v2/` with Basic is where it says no ([`Harbor::login`]), so it
+//! is asked before a listing begins and whenever something is refused.
+
+#![forbid(unsafe_code)]
+
+mod artifact;
+mod listing;
+mod place;
+mod tokens;
+
+use std::sync::Arc;
+
+use regent_distribution::{
+    Authenticator, Credentials, Endpoint, Error as ProtocolError, FixedHeaders, Freshness, PageQuery,
+    PathMeaning, Scope, Session, Subject, is_within,
+};
+use regent_plugin_api::oci::{RepositoryName, Tag};
+use regent_plugin_api::transport::{Class, Fault, Request};
+use regent_plugin_api::{
+    Access, Authorization, Check, Cursor, Driver, Error, Host, Outcome, Page, PageRequest, Result, Settings,
+    TagDetail, Validation,
+};
+
+use crate::artifact::Artifact;
+use crate::place::Place;
+use crate::tokens::Tokens;
+
+/// The most tags on a page of `/v2/`; Harbor itself has no limit.
+const MAX_TAG_PAGE: u32 = 1000;
+
+struct Harbor {
+    host: Host,
+    /// `/api/v2.0/`, and what else wants Basic.
+    api: Session,
+    /// `/v2/`.
+    registry: Session,
+    /// A project, or the beginning of a repository's name, that listings keep to.
+    prefix: Option<RepositoryName>,
+}
+
+regent_plugin_api::export_driver! {
+    Harbor,
+    name: "harbor",
+    summary: "Harbor 2",
+    types: ["harbor-cr", "HarborCR"],
+    settings: [
+        { name: "registryBase", required: true, secret: false, help: "host[:port][/project] of Harbor" },
+        { name: "username", required: true, secret: false, help: "a user, or a robot account with its prefix: robot$name" },
+        { name: "password", required: true, secret: true, help: "the password, the CLI secret of an OIDC user, or the robot's secret" },
+    ],
+}
+
+impl Driver for Harbor {
+    fn connect(settings: Settings, host: Host) -> Result<Self> {
+        let missing = |name: &str| Error::invalid_setting(name, "is missing");
+        let base = settings.base().ok_or_else(|| missing("registryBase"))?;
+        let username = settings.username().ok_or_else(|| missing("username"))?;
+        let password = settings.password().ok_or_else(|| missing("password"))?;
+        let (endpoint, prefix) =
+            Endpoint::from_base(base, settings.plain_http(), PathMeaning::RepositoryPrefix)
+                .map_err(|e| Error::invalid_setting("registryBase", e))?;
+        let basic = FixedHeaders::basic(&endpoint.host(), username, password)?;
+        let transport = Arc::new(host.clone());
+        let credentials = Credentials::Basic { username: username.to_owned(), password: password.clone() };
+        let tokens = Tokens(Authenticator::new(transport.clone(), &endpoint, credentials));
+        Ok(Self {
+            host,
+            api: Session::new(transport.clone(), endpoint.clone(), Arc::new(basic)),
+            registry: Session::new(transport, endpoint, Arc::new(tokens)),
+            prefix,
+        })
+    }
+
+    async fn validate(&self) -> Result<Validation> {
+        let registry = self.api.endpoint().host();
+        let reached = self.reached().await?;
+        self.login().await?;
+        if let Err(error) = self.registry.ping().await {
+            return Err(self.explained(error, "pull", "Pull Repository").await);
+        }
+        let detail = format!("{registry} accepts the user name and password, and issues tokens for them");
+        let authenticated = check("authenticated", Outcome::Passed, detail);
+        let (list, first) = match self.list_from_start(1).await {
+            Ok(page) if page.items.is_empty() => {
+                let detail = "the list of repositories can be read; it is empty: if it should not be, make the account \
+                              a member of the projects";
+                (check("list", Outcome::Passed, detail.to_owned()), None)
+            }
+            Ok(page) => {
+                let detail = "the list of repositories can be read".to_owned();
+                (check("list", Outcome::Passed, detail), page.items.into_iter().next())
+            }
+            Err(e) if e.class() == Class::Denied => {
+                (check("list", Outcome::Denied, e.message().to_owned()), None)
+            }
+            Err(e) => return Err(e),
+        };
+        let pull = self.may_pull(first).await?;
+        Ok(Validation { registry, checks: vec![reached, authenticated, list, pull] })
+    }
+
+    async fn repositories(&self, page: PageRequest) -> Result<Page<RepositoryName>> {
+        let Some(cursor) = page.after else {
+            self.login().await?;
+            return self.list_from_start(page.size).await;
+        };
+        let place = Place::parse(&cursor.0).ok_or(ProtocolError::CursorInvalid)?;
+        match self.list(&place).await {
+            Ok(page) => Ok(page),
+            Err(error) => Err(self.explained(error, "list repositories", "List Repository").await),
+        }
+    }
+
+    async fn tags(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<Tag>> {
+        let query = PageQuery {
+            n: Some(page.size.clamp(1, MAX_TAG_PAGE)),
+            after: page.after.map(|Cursor(after)| after),
+        };
+        match self.registry.tags(repository, &query).await {
+            Ok(tags) => Ok(Page { items: tags.items, next: tags.next.map(Cursor) }),
+            Err(error) => Err(self.refused_pull(error, repository).await),
+        }
+    }
+
+    async fn tag_details(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<TagDetail>> {
+        let place = Place::of_artifacts(page).ok_or(ProtocolError::CursorInvalid)?;
+        let url = artifact::url(self.api.endpoint(), repository)?;
+        let subject = Subject::Other(format!("the artifacts of {repository}"));
+        match self.numbered::<Artifact>(url, place.page, place.size, &subject).await {
+            Ok(list) => {
+                let next = list.more.then(|| Cursor(place.following().to_string()));
+                Ok(Page { items: list.elements.into_iter().flat_map(Artifact::into_tags).collect(), next })
+            }
+            Err(error) => {
+                let what = format!("list the artifacts of {repository}");
+                Err(self.explained(error, &what, "List Artifact and List Tag").await)
+            }
+        }
+    }
+
+    async fn authorize(&self, access: Access) -> Result<Authorization> {
+        let repository = access.repository;
+        let freshness = if access.renew { Freshness::Renewed } else { Freshness::Cached };
+        let authorized = match self.registry.authorization(&repository, freshness).await {
+            Ok(authorized) => authorized,
+            Err(error) => return Err(self.refused_pull(error, &repository).await),
+        };
+        if access.renew {
+            // A token says nothing here: a wrong password gets one, and so does who may not pull. That the last one was
+            // refused is the time to find out which it is.
+            self.login().await?;
+            match self.registry.tags(&repository, &PageQuery::first(1)).await {
+                Err(error) if is_refusal(&error) => return Err(self.refused_pull(error, &repository).await),
+                Ok(_) | Err(_) => {} // whoever reads from it will see
+            }
+        }
+        Ok(Authorization {
+            endpoint: self.registry.endpoint().url().clone(),
+            repository,
+            headers: authorized.headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
+            expires: authorized.expires,
+        })
+    }
+}
+
+impl Harbor {
+    /// Asks Harbor whether it knows the credentials. `/v2/` does so for users and robots alike, while `/users/current`
+    /// refuses robots.
+    async fn login(&self) -> Result<()> {
+        match self.api.ping().await {
+            Ok(()) => Ok(()),
+            Err(error) if error.class() == Class::Authentication => {
+                let host = self.api.endpoint().host();
+                Err(Error::credentials_rejected(format!(
+                    "{host} does not accept the user name and password; a robot account that is unknown, disabled or \
+                     expired gets the same answer"
+                )))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a refusal means, which depends on whether the credentials are good. `what` completes "the account may not".
+    async fn explained(&self, error: ProtocolError, what: &str, right: &str) -> Error {
+        if is_refusal(&error) {
+            return match self.login().await {
+                Ok(()) => Error::permission_missing(format!(
+                    "the account may not {what}: grant the permission {right} to the robot account, or make the user a \
+                     member of the project"
+                )),
+                Err(error) => error,
+            };
+        }
+        if let ProtocolError::RealmRefused { .. } = error {
+            let message = format!(
+                "{error}; set the external URL in Harbor's configuration to {}",
+                self.registry.endpoint().url().as_str().trim_end_matches('/')
+            );
+            return Error::new(error.class(), error.code(), message);
+        }
+        error.into()
+    }
+
+    async fn refused_pull(&self, error: ProtocolError, repository: &RepositoryName) -> Error {
+        self.explained(error, &format!("pull from {repository}"), "Pull Repository").await
+    }
+
+    async fn reached(&self) -> Result<Check> {
+        let url = self.api.endpoint().below(["api", "v2.0", "ping"]);
+        let subject = Subject::Other("Harbor's API".to_owned());
+        let answer = self.api.fetch(Request::get(url), &Scope::none(), &subject).await;
+        let host = self.api.endpoint().host();
+        match answer {
+            Ok(response) if response.status.is_success() => {
+                Ok(check("reached", Outcome::Passed, format!("{host} answers as Harbor")))
+            }
+            Err(e) if !is_refusal(&e) && e.class() != Class::Absent => Err(e.into()),
+            Ok(_) | Err(_) => Ok(check(
+                "reached",
+                Outcome::Failed,
+                format!(
+                    "{host} answers, but has no Harbor API: check the registryBase, and that a proxy in front of Harbor \
+                     passes /api/v2.0/ on"
+                ),
+            )),
+        }
+    }
+
+    async fn may_pull(&self, repository: Option<RepositoryName>) -> Result<Check> {
+        let Some(repository) = repository else {
+            let detail = "there is no repository to try it with".to_owned();
+            return Ok(check("pull", Outcome::Skipped, detail));
+        };
+        match self.registry.tags(&repository, &PageQuery::first(1)).await {
+            Ok(_) => Ok(check("pull", Outcome::Passed, format!("the account may pull from {repository}"))),
+            Err(error) if error.class() == Class::Absent => {
+                Ok(check("pull", Outcome::Skipped, format!("{error}; try it with another repository")))
+            }
+            Err(error) => match self.refused_pull(error, &repository).await {
+                denied if denied.class() == Class::Denied => {
+                    Ok(check("pull", Outcome::Denied, denied.message().to_owned()))
+                }
+                other => Err(other),
+            },
+        }
+    }
+
+    fn is_wanted(&self, repository: &RepositoryName) -> bool {
+        is_within(repository, self.prefix.as_ref())
+    }
+}
+
+/// Whether it could be the credentials or their rights.
+fn is_refusal(error: &ProtocolError) -> bool {
+    matches!(error.class(), Class::Authentication | Class::Denied)
+}
+
+fn check(name: &str, outcome: Outcome, detail: String) -> Check {
+    Check { name: name.to_owned(), outcome, detail }
+}

@@ -3,7 +3,7 @@
 //! Two sessions with one credential: the API takes Basic at every call, `/v2/` takes tokens of `/service/token`.
 //! Harbor makes an anonymous visitor of whoever it does not know, instead of refusing: its API lists public projects and
 //! its token service issues tokens to a wrong password. `/v2/` with Basic is where it says no ([`Harbor::login`]), so it
-//! is asked before a listing begins and whenever something is refused.
+//! is asked before anything else, now and then, and whenever something is refused.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,8 @@ mod listing;
 mod place;
 mod tokens;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use regent_distribution::{
     Authenticator, Credentials, Endpoint, Error as ProtocolError, FixedHeaders, Freshness, PageQuery,
@@ -31,6 +32,8 @@ use crate::tokens::Tokens;
 
 /// The most tags on a page of `/v2/`; Harbor itself has no limit.
 const MAX_TAG_PAGE: u32 = 1000;
+/// For so long Harbor is taken to know the credentials that it has just accepted.
+const LOGIN_HOLDS: Duration = Duration::from_mins(5);
 
 struct Harbor {
     host: Host,
@@ -40,6 +43,8 @@ struct Harbor {
     registry: Session,
     /// A project, or the beginning of a repository's name, that listings keep to.
     prefix: Option<RepositoryName>,
+    /// When Harbor last accepted the credentials. A std lock: held for a copy, never over an await.
+    accepted: Mutex<Option<SystemTime>>,
 }
 
 regent_plugin_api::export_driver! {
@@ -72,6 +77,7 @@ impl Driver for Harbor {
             api: Session::new(transport.clone(), endpoint.clone(), Arc::new(basic)),
             registry: Session::new(transport, endpoint, Arc::new(tokens)),
             prefix,
+            accepted: Mutex::default(),
         })
     }
 
@@ -105,10 +111,11 @@ impl Driver for Harbor {
 
     async fn repositories(&self, page: PageRequest) -> Result<Page<RepositoryName>> {
         let Some(cursor) = page.after else {
-            self.login().await?;
+            self.ensure_known().await?;
             return self.list_from_start(page.size).await;
         };
         let place = Place::parse(&cursor.0).ok_or(ProtocolError::CursorInvalid)?;
+        self.ensure_known().await?;
         match self.list(&place).await {
             Ok(page) => Ok(page),
             Err(error) => Err(self.explained(error, "list repositories", "List Repository").await),
@@ -120,6 +127,7 @@ impl Driver for Harbor {
             n: Some(page.size.clamp(1, MAX_TAG_PAGE)),
             after: page.after.map(|Cursor(after)| after),
         };
+        self.ensure_known().await?;
         match self.registry.tags(repository, &query).await {
             Ok(tags) => Ok(Page { items: tags.items, next: tags.next.map(Cursor) }),
             Err(error) => Err(self.refused_pull(error, repository).await),
@@ -130,6 +138,7 @@ impl Driver for Harbor {
         let place = Place::of_artifacts(page).ok_or(ProtocolError::CursorInvalid)?;
         let url = artifact::url(self.api.endpoint(), repository)?;
         let subject = Subject::Other(format!("the artifacts of {repository}"));
+        self.ensure_known().await?;
         match self.numbered::<Artifact>(url, place.page, place.size, &subject).await {
             Ok(list) => {
                 let next = list.more.then(|| Cursor(place.following().to_string()));
@@ -144,6 +153,7 @@ impl Driver for Harbor {
 
     async fn authorize(&self, access: Access) -> Result<Authorization> {
         let repository = access.repository;
+        self.ensure_known().await?;
         let freshness = if access.renew { Freshness::Renewed } else { Freshness::Cached };
         let authorized = match self.registry.authorization(&repository, freshness).await {
             Ok(authorized) => authorized,
@@ -172,7 +182,10 @@ impl Harbor {
     /// refuses robots.
     async fn login(&self) -> Result<()> {
         match self.api.ping().await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.host.now());
+                Ok(())
+            }
             Err(error) if error.class() == Class::Authentication => {
                 let host = self.api.endpoint().host();
                 Err(Error::credentials_rejected(format!(
@@ -182,6 +195,14 @@ impl Harbor {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// As [`Harbor::login`], unless Harbor was asked a moment ago. Without it a wrong password would read public
+    /// projects as a visitor.
+    async fn ensure_known(&self) -> Result<()> {
+        let accepted = *self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = accepted.and_then(|at| self.host.now().duration_since(at).ok());
+        if age.is_some_and(|age| age < LOGIN_HOLDS) { Ok(()) } else { self.login().await }
     }
 
     /// What a refusal means, which depends on whether the credentials are good. `what` completes "the account may not".

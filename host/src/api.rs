@@ -73,7 +73,13 @@ async fn respond<B: Buf>(
     };
     let answer = outcome.unwrap_or_else(|problem| {
         let problem = problem.with_instance(&id);
-        tracing::info!(request = id, route = pattern, code = problem.code, detail = problem.detail, "problem");
+        tracing::info!(
+            request = id,
+            route = pattern,
+            code = problem.code,
+            detail = problem.detail,
+            "problem"
+        );
         Answer::problem(&problem)
     });
     let (status, took) = (answer.status.as_u16(), started.elapsed());
@@ -137,7 +143,10 @@ async fn collect<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Re
     while let Some(piece) = body.next().await {
         let mut piece = piece.map_err(|_| Problem::new("request_malformed", "the body ended early"))?;
         if whole.len() + piece.remaining() > MAX_BODY_BYTES {
-            return Err(Problem::new("request_too_large", format!("the body has more than {MAX_BODY_BYTES} bytes")));
+            return Err(Problem::new(
+                "request_too_large",
+                format!("the body has more than {MAX_BODY_BYTES} bytes"),
+            ));
         }
         while piece.has_remaining() {
             let chunk = piece.chunk();

@@ -101,8 +101,22 @@ impl Connection {
 
     /// `registryBase`, trimmed; `None` where it is absent or empty.
     pub fn base(&self) -> Option<&str> {
-        let base = self.fields.get(Self::BASE)?.expose_secret().trim();
-        (!base.is_empty()).then_some(base)
+        self.text(Self::BASE)
+    }
+
+    /// A field that is no secret, trimmed; `None` where it is absent or empty.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        let text = self.fields.get(field)?.expose_secret().trim();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The same connection, with a field filled in where it has none.
+    #[must_use]
+    pub fn with_default(mut self, field: &str, value: &str) -> Self {
+        if self.text(field).is_none() && !value.is_empty() {
+            self.fields.insert(field.to_owned(), SecretString::from(value));
+        }
+        self
     }
 
     /// The same connection to another registry.

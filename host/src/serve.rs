@@ -52,7 +52,9 @@ pub enum Error {
 impl Fault for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Http(_) | Self::InsecureRegistries(_) | Self::Server(_) | Self::DataDir { .. } => Class::Invalid,
+            Self::Http(_) | Self::InsecureRegistries(_) | Self::Server(_) | Self::DataDir { .. } => {
+                Class::Invalid
+            }
             Self::Metrics(_) => Class::Internal,
         }
     }
@@ -63,7 +65,9 @@ impl Fault for Error {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Http(_) | Self::InsecureRegistries(_) | Self::Server(_) | Self::DataDir { .. } => "setting_invalid",
+            Self::Http(_) | Self::InsecureRegistries(_) | Self::Server(_) | Self::DataDir { .. } => {
+                "setting_invalid"
+            }
             Self::Metrics(_) => "internal",
         }
     }
@@ -101,6 +105,10 @@ pub fn drivers_config(settings: &Settings) -> Result<DriversConfig, Error> {
     };
     config.bindings.clone_from(&settings.driver_bindings);
     config.insecure = settings.insecure_registries.join(",").parse()?;
+    config.call_timeout = settings.driver_timeout;
+    config.token_services.clone_from(&settings.token_services);
+    config.call_timeout = settings.driver_timeout;
+    config.token_services.clone_from(&settings.token_services);
     config.environment = Arc::new(environment);
     Ok(config)
 }
@@ -191,7 +199,9 @@ fn announce(settings: &Settings, server: &Server, rules: &CallbackRules, queue: 
         );
     }
     if !queue.is_durable() {
-        tracing::warn!("the queue is in memory: operations that are not delivered are lost when the agent stops");
+        tracing::warn!(
+            "the queue is in memory: operations that are not delivered are lost when the agent stops"
+        );
     }
     let address = server.address().map_or_else(|e| e.to_string(), |a| a.to_string());
     tracing::info!(

@@ -40,7 +40,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[non_exhaustive]
 pub enum ServerError {
     /// The address can't be listened on.
-    #[error("can't listen on {address}: {source}; is another program using the port? (SNYK_PORT, REGENT_LISTEN)")]
+    #[error(
+        "can't listen on {address}: {source}; is another program using the port? (SNYK_PORT, REGENT_LISTEN)"
+    )]
     Bind {
         /// Where.
         address: SocketAddr,

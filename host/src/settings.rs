@@ -153,10 +153,10 @@ impl Settings {
     ///
     /// # Errors
     /// [`SettingsError`], with all faults.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_environment() -> Result<(Self, Vec<String>), SettingsError> {
         let settings = Self::from_lookup(environment)?;
-        let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        let names: Vec<String> =
+            std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
         Ok((settings, unknown_names(names.iter().map(String::as_str))))
     }
 
@@ -167,7 +167,8 @@ impl Settings {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut read = Reader { lookup: &lookup, faults: Vec::new(), set: Vec::new() };
         let settings = Self {
-            listen: read.parsed("REGENT_LISTEN", |t| t.parse().map_err(|_| "must be an IP address".to_owned())),
+            listen: read
+                .parsed("REGENT_LISTEN", |t| t.parse().map_err(|_| "must be an IP address".to_owned())),
             port: read
                 .parsed("SNYK_PORT", |t| t.parse().map_err(|_| "must be a port from 0 to 65535".to_owned()))
                 .unwrap_or(17500),
@@ -205,7 +206,9 @@ impl Settings {
                 deadline: read
                     .parsed("REGENT_CALLBACK_DEADLINE", parse::duration)
                     .unwrap_or(Duration::from_hours(24)),
-                timeout: read.parsed("REGENT_CALLBACK_TIMEOUT", parse::duration).unwrap_or(Duration::from_mins(2)),
+                timeout: read
+                    .parsed("REGENT_CALLBACK_TIMEOUT", parse::duration)
+                    .unwrap_or(Duration::from_mins(2)),
             },
             network: NetworkSettings {
                 extra_authorities: read.path("NODE_EXTRA_CA_CERTS"),
@@ -214,7 +217,9 @@ impl Settings {
                 no_proxy: read.text("NO_PROXY"),
             },
             log: read.log(),
-            shutdown_grace: read.parsed("REGENT_SHUTDOWN_GRACE", parse::duration).unwrap_or(Duration::from_secs(25)),
+            shutdown_grace: read
+                .parsed("REGENT_SHUTDOWN_GRACE", parse::duration)
+                .unwrap_or(Duration::from_secs(25)),
             set: Vec::new(),
         };
         let Reader { mut faults, set, .. } = read;
@@ -236,7 +241,9 @@ impl Settings {
 
     /// The settings that are set, with their values; secret ones as `set`. For the log at start-up.
     pub fn effective(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.set.iter().map(|(setting, value)| (setting.name, if setting.secret { "set" } else { value.as_str() }))
+        self.set
+            .iter()
+            .map(|(setting, value)| (setting.name, if setting.secret { "set" } else { value.as_str() }))
     }
 }
 
@@ -282,7 +289,8 @@ struct Reader<'a, L> {
 impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
     /// The value of a setting, by its name or an alias, trimmed.
     fn text(&mut self, name: &str) -> Option<String> {
-        let setting = SETTINGS.iter().find(|s| s.name == name).expect("every setting that is read is in the table");
+        let setting =
+            SETTINGS.iter().find(|s| s.name == name).expect("every setting that is read is in the table");
         let names = std::iter::once(&setting.name).chain(setting.aliases);
         let value = names.filter_map(|n| (self.lookup)(n)).find(|v| !v.trim().is_empty())?;
         // A password may begin or end with a blank, so a secret stays as it is.
@@ -357,7 +365,9 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             parse::list(t)
                 .iter()
                 .map(|pair| match pair.split_once('=') {
-                    Some((t, d)) if !t.is_empty() && !d.is_empty() => Ok((t.to_ascii_lowercase(), d.to_owned())),
+                    Some((t, d)) if !t.is_empty() && !d.is_empty() => {
+                        Ok((t.to_ascii_lowercase(), d.to_owned()))
+                    }
                     _ => Err(format!("must hold pairs such as harbor-cr=harbor, not {pair}")),
                 })
                 .collect::<Result<_, _>>()

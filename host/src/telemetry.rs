@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::callbacks::DeliveryMetrics;
@@ -19,8 +20,10 @@ pub use metered::MeteredQueue;
 pub fn start_logging(settings: LogSettings) {
     use tracing_subscriber::EnvFilter;
     // Other crates at debug level tell more of headers and keys than an agent's log should.
-    let filter = format!("warn,regent={level},regent_host={level}", level = settings.level.as_str().to_lowercase());
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
+    let filter =
+        format!("warn,regent={level},regent_host={level}", level = settings.level.as_str().to_lowercase());
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
     let started = match settings.format {
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -44,7 +47,8 @@ const fn metric(name: &'static str, labels: &'static [&'static str], help: &'sta
 }
 
 const BUILD_INFO: Metric = metric("regent_build_info", &["version"], "Always 1; the label tells the version");
-const REQUESTS: Metric = metric("regent_requests_total", &["route", "status"], "Requests answered, by route and status");
+const REQUESTS: Metric =
+    metric("regent_requests_total", &["route", "status"], "Requests answered, by route and status");
 const REQUEST_SECONDS: Metric = metric("regent_request_seconds", &["route"], "Time to answer a request");
 const OPERATIONS: Metric = metric("regent_operations", &["state"], "Operations in the queue, by state");
 const ENDED: Metric = metric(
@@ -57,15 +61,23 @@ const OPERATION_SECONDS: Metric = metric(
     &["phase"],
     "Time of operations that succeeded, by phase: `queued`, `resolving`, `reading`, `analyzing`",
 );
-const LAYER_BYTES: Metric = metric("regent_layer_fetched_bytes_total", &[], "Layer bytes read from registries");
-const LAYERS: Metric = metric("regent_layers_total", &["source"], "Layers of images, by where they came from: `cache` or `registry`");
+const LAYER_BYTES: Metric =
+    metric("regent_layer_fetched_bytes_total", &[], "Layer bytes read from registries");
+const LAYERS: Metric = metric(
+    "regent_layers_total",
+    &["source"],
+    "Layers of images, by where they came from: `cache` or `registry`",
+);
 const DRIVER_CALLS: Metric = metric(
     "regent_driver_calls_total",
     &["driver", "outcome"],
     "Calls to drivers: `ok`, or the code of the failure such as `driver_panicked` and `driver_timeout`",
 );
-const CALLBACKS: Metric =
-    metric("regent_callbacks_total", &["outcome"], "Tries to deliver a callback: `delivered`, `retried`, `failed`");
+const CALLBACKS: Metric = metric(
+    "regent_callbacks_total",
+    &["outcome"],
+    "Tries to deliver a callback: `delivered`, `retried`, `failed`",
+);
 const HTTP_REQUESTS: Metric =
     metric("regent_http_requests_total", &["outcome"], "Outgoing requests, by status class or error code");
 const HTTP_BYTES: Metric = metric("regent_http_received_bytes_total", &[], "Bytes of bodies received");
@@ -73,8 +85,19 @@ const HTTP_SECONDS: Metric = metric("regent_http_response_seconds", &[], "Time u
 
 /// All metrics, in the order of the documentation.
 pub const METRICS: &[Metric] = &[
-    BUILD_INFO, REQUESTS, REQUEST_SECONDS, OPERATIONS, ENDED, OPERATION_SECONDS, LAYER_BYTES, LAYERS, DRIVER_CALLS,
-    CALLBACKS, HTTP_REQUESTS, HTTP_BYTES, HTTP_SECONDS,
+    BUILD_INFO,
+    REQUESTS,
+    REQUEST_SECONDS,
+    OPERATIONS,
+    ENDED,
+    OPERATION_SECONDS,
+    LAYER_BYTES,
+    LAYERS,
+    DRIVER_CALLS,
+    CALLBACKS,
+    HTTP_REQUESTS,
+    HTTP_BYTES,
+    HTTP_SECONDS,
 ];
 
 /// All metrics as a Markdown table, exactly as it stands in `docs/operating.md`.

@@ -30,7 +30,9 @@ pub(super) async fn readiness(context: &Context) -> Result<Answer, Problem> {
         },
         match data {
             Ok(_) => check("data", true, "the data directory is writable".to_owned()),
-            Err(error) => check("data", false, format!("the data directory can't be written: {}", error.kind())),
+            Err(error) => {
+                check("data", false, format!("the data directory can't be written: {}", error.kind()))
+            }
         },
     ];
     let ready = checks.iter().all(|check| check.ok);
@@ -78,7 +80,9 @@ async fn list(drivers: &Drivers) -> Result<Vec<DriverInfo>, Problem> {
 }
 
 async fn run_blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(f).await.map_err(|_| Problem::new("operation_cancelled", "the agent is stopping"))
+    tokio::task::spawn_blocking(f)
+        .await
+        .map_err(|_| Problem::new("operation_cancelled", "the agent is stopping"))
 }
 
 fn serves(state: &DriverState) -> bool {

@@ -48,11 +48,11 @@ impl Answer {
     /// A problem with its status and headers.
     pub(super) fn problem(problem: &Problem) -> Self {
         let mut headers = Vec::new();
-        if let Some(seconds) = problem.retry_after {
+        if let Some(seconds) = problem.retry_after_secs {
             headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
         }
         if let Some(methods) = problem.allow {
-            headers.push((ALLOW, HeaderValue::from_static(methods)));
+            headers.push((ALLOW, HeaderValue::from_static(methods.as_str())));
         }
         let body = regent_report::to_ascii_json(problem).unwrap_or_default();
         Self { status: problem.status(), content_type: PROBLEM_JSON, headers, body }

@@ -113,8 +113,9 @@ fn identifier(digest: &Digest, platform: Option<&Platform>, compat: Compat) -> D
 }
 
 pub(super) fn parse_platform(text: &str) -> Result<Platform, Problem> {
-    text.parse()
-        .map_err(|_| Problem::new("request_malformed", "platform must be os/architecture or os/architecture/variant"))
+    text.parse().map_err(|_| {
+        Problem::new("request_malformed", "platform must be os/architecture or os/architecture/variant")
+    })
 }
 
 fn texts<T: ToString>(items: &[T]) -> Vec<String> {

@@ -96,21 +96,26 @@ fn content(row: &Row) -> Value {
 }
 
 fn parameters(pattern: &str) -> Value {
-    let in_path = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
-    let in_query = |name: &str, required: bool, schema: &str| {
-        json!({"name": name, "in": "query", "required": required, "schema": {"type": schema}})
-    };
+    let in_path =
+        |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});
+    let in_query = |name: &str, required: bool, schema: &str| json!({"name": name, "in": "query", "required": required, "schema": {"type": schema}});
     match pattern {
         "/list/{repository}" | "/list-with-metadata/{repository}" => json!([in_path("repository")]),
         "/list-paginated/{repository}" => {
-            json!([in_path("repository"), in_query("pageSize", false, "integer"), in_query("last", false, "string")])
+            json!([
+                in_path("repository"),
+                in_query("pageSize", false, "integer"),
+                in_query("last", false, "string")
+            ])
         }
         "/image-metadata/{repository}" => json!([
             in_path("repository"),
             in_query("reference", false, "string"),
             in_query("platform", false, "string")
         ]),
-        "/get-state-identifier" => json!([in_query("image", true, "string"), in_query("platform", false, "string")]),
+        "/get-state-identifier" => {
+            json!([in_query("image", true, "string"), in_query("platform", false, "string")])
+        }
         "/pull" => json!([in_query("wait", false, "boolean")]),
         "/operations" => json!([in_query("deadLetters", false, "boolean")]),
         "/operations/{id}" | "/operations/{id}/redeliver" => json!([in_path("id")]),
@@ -133,7 +138,9 @@ fn object(fields: &[(&str, &str)]) -> Value {
             "string|null" => json!({"type": ["string", "null"]}),
             "strings" => json!({"type": "array", "items": {"type": "string"}}),
             "time" => json!({"type": "string", "format": "date-time"}),
-            list if list.ends_with("[]") => json!({"type": "array", "items": reference(list.trim_end_matches("[]"))}),
+            list if list.ends_with("[]") => {
+                json!({"type": "array", "items": reference(list.trim_end_matches("[]"))})
+            }
             other => reference(other),
         };
         if bare == *name {

@@ -74,16 +74,20 @@ async fn checked(
     request: wire::OperationRequest,
     request_id: Option<&str>,
 ) -> Result<NewOperation, Problem> {
-    let field = |name: &str, why: &dyn std::fmt::Display| Problem::new("request_malformed", format!("{name}: {why}"));
-    let image = ImageRef::parse_or_latest(&request.image).map_err(|e| Problem::new("name_invalid", e.to_string()))?;
+    let field =
+        |name: &str, why: &dyn std::fmt::Display| Problem::new("request_malformed", format!("{name}: {why}"));
+    let image =
+        ImageRef::parse_or_latest(&request.image).map_err(|e| Problem::new("name_invalid", e.to_string()))?;
     if request.correlation_id.as_ref().is_some_and(|id| id.len() > MAX_CORRELATION_ID_BYTES) {
         return Err(field("correlationId", &format_args!("has more than {MAX_CORRELATION_ID_BYTES} bytes")));
     }
-    let mut options = Options::parse(&request.options.unwrap_or_default()).map_err(|e| field("options", &e))?;
+    let mut options =
+        Options::parse(&request.options.unwrap_or_default()).map_err(|e| field("options", &e))?;
     options.compat = context.compat;
     // A path of this machine, which is none of the caller's.
     options.file = None;
-    let platform = request.platform.as_deref().map(parse_platform).transpose()?.or_else(|| options.platform.clone());
+    let platform =
+        request.platform.as_deref().map(parse_platform).transpose()?.or_else(|| options.platform.clone());
     let callback = match kind {
         OperationKind::Pull => None,
         OperationKind::Scan | OperationKind::Discover => {

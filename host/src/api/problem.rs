@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use regent_transport::{Class, Fault, Retry};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::code::code;
 
@@ -10,31 +10,53 @@ use super::code::code;
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A problem, as answers, operations and callbacks carry it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The stable code (RFC 9457's `type`, as a reference relative to the documentation).
     #[serde(rename = "type")]
     pub code: String,
     /// What the code is, in a few words.
-    pub title: String,
+    pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
     /// One sentence that an operator can act on.
     pub detail: String,
     /// The request's id.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     /// The driver that was asked.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub driver: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Box<str>>,
     /// Whether the same request may succeed later.
     pub retryable: bool,
     /// Seconds after which to try again, for the header `Retry-After`.
     #[serde(skip)]
-    pub retry_after: Option<u64>,
-    /// The methods for the header `Allow`.
+    pub retry_after_secs: Option<u32>,
+    /// For the header `Allow`.
     #[serde(skip)]
-    pub allow: Option<&'static str>,
+    pub allow: Option<Methods>,
+}
+
+/// The methods that a route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Methods {
+    /// GET and HEAD.
+    Read,
+    /// GET, HEAD and DELETE.
+    ReadOrDrop,
+    /// POST.
+    Post,
+}
+
+impl Methods {
+    /// As the header has them (RFC 9110 §10.2.1).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "GET, HEAD",
+            Self::ReadOrDrop => "GET, HEAD, DELETE",
+            Self::Post => "POST",
+        }
+    }
 }
 
 impl Problem {
@@ -44,13 +66,13 @@ impl Problem {
         let (status, title) = row.map_or((500, ""), |row| (row.status, row.title));
         Self {
             code: name.to_owned(),
-            title: title.to_owned(),
+            title,
             status,
-            detail: bounded(detail.into()),
+            detail: bounded(&detail.into()),
             instance: None,
             driver: None,
             retryable: matches!(status, 429 | 502 | 503 | 504),
-            retry_after: None,
+            retry_after_secs: None,
             allow: None,
         }
     }
@@ -68,7 +90,7 @@ impl Problem {
     /// The same problem, naming the driver that was asked.
     #[must_use]
     pub fn with_driver(mut self, driver: &str) -> Self {
-        self.driver = Some(driver.to_owned());
+        self.driver = Some(driver.into());
         self
     }
 
@@ -95,13 +117,13 @@ impl Problem {
         let mut problem = Self::new(name, detail);
         if code(name).is_none() {
             problem.status = status_of(class);
-            problem.title = title_of(class).to_owned();
+            problem.title = title_of(class);
         }
         problem.retryable = retry != Retry::Never;
-        problem.retry_after = match retry {
+        problem.retry_after_secs = match retry {
             Retry::Never => None,
             Retry::Backoff => matches!(problem.status, 429 | 503).then_some(30),
-            Retry::After(time) => Some(time.as_secs().max(1)),
+            Retry::After(time) => Some(u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1)),
         };
         problem
     }
@@ -119,8 +141,7 @@ fn status_of(class: Class) -> u16 {
         Class::Unsupported => 501,
         Class::Limit => 422,
         Class::Invalid => 400,
-        Class::Internal => 500,
-        // The enum is open so that it can grow; what this build does not know is a fault of ours.
+        // `Internal`; and the enum is open, what this build does not know is a fault of ours.
         _ => 500,
     }
 }
@@ -139,7 +160,6 @@ fn title_of(class: Class) -> &'static str {
         Class::Limit => "A limit was reached",
         Class::Refused => "A rule of the operator forbids it",
         Class::Invalid => "The request or a setting is wrong",
-        Class::Internal => "The agent failed",
         _ => "The agent failed",
     }
 }
@@ -160,7 +180,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// At most a screenful, and no control characters: some words come from registries.
-fn bounded(detail: String) -> String {
+fn bounded(detail: &str) -> String {
     const MAX_CHARS: usize = 2000;
     detail.chars().take(MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -178,7 +198,9 @@ mod tests {
     fn the_table_of_codes_is_sorted_without_duplicates_and_every_code_has_a_remedy() {
         assert!(CODES.is_sorted_by(|a, b| a.code < b.code));
         for row in CODES {
-            assert!(StatusCode::from_u16(row.status).is_ok_and(|s| s.is_client_error() || s.is_server_error()));
+            assert!(
+                StatusCode::from_u16(row.status).is_ok_and(|s| s.is_client_error() || s.is_server_error())
+            );
             assert!(row.remedy.ends_with('.') && !row.title.is_empty(), "{}", row.code);
         }
     }
@@ -206,14 +228,15 @@ mod tests {
     fn a_drivers_own_code_gets_its_status_from_its_class() {
         use regent_plugin_api::Error;
         for class in Class::ALL {
-            let problem = Problem::of_driver(&Error::new(class, "quota_of_my_own", "the project's quota is used up"));
+            let problem =
+                Problem::of_driver(&Error::new(class, "quota_of_my_own", "the project's quota is used up"));
             assert_eq!(problem.code, "quota_of_my_own");
             assert_eq!(problem.status, status_of(class));
             assert_eq!(problem.detail.contains("quota"), class != Class::Internal, "{class:?}");
         }
         let throttled = Error::new(Class::Throttled, "rate_limited", "slow down")
             .with_retry(Retry::After(Duration::from_secs(7)));
-        assert_eq!(Problem::of_driver(&throttled).retry_after, Some(7));
+        assert_eq!(Problem::of_driver(&throttled).retry_after_secs, Some(7));
     }
 
     #[test]

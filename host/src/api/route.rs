@@ -4,7 +4,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use regent_oci::{ImageRef, Reference, RepositoryName};
 
-use super::problem::Problem;
+use super::problem::{Methods, Problem};
 use super::query::Query;
 
 /// One row of the table: what the OpenAPI document and the metrics name.
@@ -160,11 +160,11 @@ fn allow(method: &Method, allowed: &Method, route: Route) -> Result<Route, Probl
     if method == allowed || is_head_of_get {
         return Ok(route);
     }
-    Err(not_allowed(if *allowed == Method::GET { "GET, HEAD" } else { "POST" }))
+    Err(not_allowed(if *allowed == Method::GET { Methods::Read } else { Methods::Post }))
 }
 
-fn not_allowed(allow: &'static str) -> Problem {
-    let mut problem = Problem::new("method_not_allowed", format!("this route takes {allow}"));
+fn not_allowed(allow: Methods) -> Problem {
+    let mut problem = Problem::new("method_not_allowed", format!("this route takes {}", allow.as_str()));
     problem.allow = Some(allow);
     problem
 }
@@ -174,7 +174,7 @@ fn operation(method: &Method, tail: &str) -> Result<Route, Problem> {
         None => match *method {
             Method::GET | Method::HEAD => Ok(Route::Operation(tail.to_owned())),
             Method::DELETE => Ok(Route::DropOperation(tail.to_owned())),
-            _ => Err(not_allowed("GET, HEAD, DELETE")),
+            _ => Err(not_allowed(Methods::ReadOrDrop)),
         },
         Some((id, action)) if action.eq_ignore_ascii_case("redeliver") => {
             allow(method, &Method::POST, Route::Redeliver(id.to_owned()))

@@ -26,8 +26,8 @@ mod scripted {
 
     use regent_oci::{Digest, RepositoryName, Tag};
     use regent_plugin_api::{
-        Access, Authorization, Check, Cursor, Driver, Error, Host, Outcome, Page, PageRequest, Result, Settings,
-        TagDetail, Validation,
+        Access, Authorization, Check, Cursor, Driver, Error, Host, Outcome, Page, PageRequest, Result,
+        Settings, TagDetail, Validation,
     };
 
     struct Scripted(String);
@@ -48,7 +48,8 @@ mod scripted {
             if self.0 == "unknown" {
                 return Err(Error::credentials_rejected("the registry rejects the password"));
             }
-            let check = |name: &str, outcome| Check { name: name.to_owned(), outcome, detail: "seen".to_owned() };
+            let check =
+                |name: &str, outcome| Check { name: name.to_owned(), outcome, detail: "seen".to_owned() };
             let checks = vec![check("reached", Outcome::Passed), check("list", Outcome::Denied)];
             Ok(Validation { registry: "registry.test".to_owned(), checks })
         }
@@ -67,10 +68,14 @@ mod scripted {
 
         async fn tags(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<Tag>> {
             if repository.as_str() != "team/app" {
-                return Err(Error::not_found(format!("there is no repository {repository} — or none to see")));
+                return Err(Error::not_found(format!(
+                    "there is no repository {repository} — or none to see"
+                )));
             }
             match page.after {
-                None => Ok(Page { items: vec!["1.0".parse().unwrap()], next: Some(Cursor("1.0".to_owned())) }),
+                None => {
+                    Ok(Page { items: vec!["1.0".parse().unwrap()], next: Some(Cursor("1.0".to_owned())) })
+                }
                 Some(_) => Ok(Page::only(vec!["2.0".parse().unwrap()])),
             }
         }
@@ -83,7 +88,8 @@ mod scripted {
                 pushed: Some(pushed),
                 size_bytes: Some(42),
             };
-            let bare = TagDetail { tag: "2.0".parse().unwrap(), pushed: None, size_bytes: None, ..known.clone() };
+            let bare =
+                TagDetail { tag: "2.0".parse().unwrap(), pushed: None, size_bytes: None, ..known.clone() };
             Ok(Page::only(vec![known, bare]))
         }
 
@@ -201,7 +207,11 @@ impl Agent {
     /// GET by the user of this name; `-` for no connection at all.
     async fn get(&self, user: &str, target: &str) -> Answered {
         let request = Request::get(target);
-        let request = if user == "-" { request } else { request.header("x-cr-credentials", connection("scripted", user)) };
+        let request = if user == "-" {
+            request
+        } else {
+            request.header("x-cr-credentials", connection("scripted", user))
+        };
         self.send(request.body(Full::default()).unwrap()).await
     }
 
@@ -349,7 +359,12 @@ async fn requests_that_can_never_work_are_refused_at_once() {
         ("no platform", with("platform", json!("amd64")), 400, "request_malformed"),
         ("a wrong option", with("options", json!({"nestedJarsDepth": "-1"})), 400, "request_malformed"),
         ("a long correlation id", with("correlationId", json!("x".repeat(2000))), 400, "request_malformed"),
-        ("another callback host", with("callbackUrl", json!("http://evil.test:8000")), 403, "callback_refused"),
+        (
+            "another callback host",
+            with("callbackUrl", json!("http://evil.test:8000")),
+            403,
+            "callback_refused",
+        ),
         ("link-local", with("callbackUrl", json!("http://169.254.169.254")), 403, "callback_refused"),
         ("unknown type", with("credentials", json!({"type": "no-such-cr"})), 422, "driver_unknown"),
         ("no connection", with("credentials", json!("${CR_CREDENTIALS}")), 401, "connection_missing"),
@@ -366,7 +381,8 @@ async fn requests_that_can_never_work_are_refused_at_once() {
 
 #[tokio::test]
 async fn a_full_queue_says_when_to_come_again() {
-    let agent = Agent::with(&[("BROKER_CLIENT_URL", "http://broker.test:8000"), ("REGENT_QUEUE_LENGTH", "1")]);
+    let agent =
+        Agent::with(&[("BROKER_CLIENT_URL", "http://broker.test:8000"), ("REGENT_QUEUE_LENGTH", "1")]);
     assert_eq!(agent.post("/scan", None, scan().to_string()).await.status, 202);
     let full = agent.post("/scan", None, scan().to_string()).await;
     assert_eq!(full.problem(), (429, "queue_full".to_owned()));

@@ -92,16 +92,19 @@ pub fn decode(text: &str, place: &'static str) -> Result<Decoded, ConnectionErro
 ///
 /// # Errors
 /// As [`decode`].
-pub(super) fn from_object(object: Map<String, Value>, place: &'static str) -> Result<Decoded, ConnectionError> {
+pub(super) fn from_object(
+    object: Map<String, Value>,
+    place: &'static str,
+) -> Result<Decoded, ConnectionError> {
     let mut fields = Vec::new();
-    flatten(String::new(), object, 0, &mut fields)
-        .map_err(|part| ConnectionError::Malformed { place, part })?;
+    flatten("", object, 0, &mut fields).map_err(|part| ConnectionError::Malformed { place, part })?;
     let position = fields.iter().position(|(name, _)| name == "type");
     let registry_type = position.map(|at| fields.swap_remove(at).1).unwrap_or_default();
     if registry_type.trim().is_empty() {
         return Err(ConnectionError::Malformed { place, part: "it has no type".to_owned() });
     }
-    let control = fields.iter().any(|(name, value)| name == "password" && value.chars().any(char::is_control));
+    let control =
+        fields.iter().any(|(name, value)| name == "password" && value.chars().any(char::is_control));
     let fields = fields.into_iter().map(|(name, value)| (name, SecretString::from(value)));
     Ok(Decoded {
         connection: Connection::new(registry_type.trim(), fields),
@@ -123,7 +126,7 @@ fn from_json(text: &str, place: &'static str) -> Result<Decoded, ConnectionError
 
 /// Nested objects become names with dots; everything else becomes text.
 fn flatten(
-    prefix: String,
+    prefix: &str,
     object: Map<String, Value>,
     depth: usize,
     into: &mut Vec<(String, String)>,
@@ -136,7 +139,7 @@ fn flatten(
         match value {
             Value::Null => {}
             Value::String(text) => into.push((name, text)),
-            Value::Object(inner) => flatten(name, inner, depth + 1, into)?,
+            Value::Object(inner) => flatten(&name, inner, depth + 1, into)?,
             other => into.push((name, other.to_string())),
         }
     }

@@ -85,11 +85,7 @@ fn from_body(value: &Value) -> Result<Decoded, ConnectionError> {
     }
 }
 
-fn header(
-    headers: &HeaderMap,
-    name: &str,
-    place: &'static str,
-) -> Option<Result<Decoded, ConnectionError>> {
+fn header(headers: &HeaderMap, name: &str, place: &'static str) -> Option<Result<Decoded, ConnectionError>> {
     let value = headers.get(name)?;
     let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
         return Some(Err(ConnectionError::Malformed { place, part: "it is not text".to_owned() }));

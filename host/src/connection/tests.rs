@@ -62,10 +62,20 @@ fn what_has_no_single_meaning_is_malformed_and_its_content_is_not_told() {
         ("a list", BASE64_STANDARD.encode(r#"["hunter2"]"#)),
         ("no type", BASE64_STANDARD.encode(r#"{"username":"hunter2"}"#)),
         ("empty type", BASE64_STANDARD.encode(r#"{"type":" ","username":"hunter2"}"#)),
-        ("another order", BASE64_STANDARD.encode(r#"{"type":"gcr", "password":"hunter2"x", "username":"u"}"#)),
+        (
+            "another order",
+            BASE64_STANDARD.encode(r#"{"type":"gcr", "password":"hunter2"x", "username":"u"}"#),
+        ),
         ("cut off", BASE64_STANDARD.encode(r#"{"type":"gcr", "username":"u", "password":"hunter2"#)),
         ("a quote in the base", BASE64_STANDARD.encode(pasted("p").replace("r.example", r#"hunter2"x"#))),
-        ("too deep", BASE64_STANDARD.encode(format!("{{\"type\":\"gcr\",\"a\":{}1{}", "{\"b\":".repeat(9), "}".repeat(10)))),
+        (
+            "too deep",
+            BASE64_STANDARD.encode(format!(
+                "{{\"type\":\"gcr\",\"a\":{}1{}",
+                "{\"b\":".repeat(9),
+                "}".repeat(10)
+            )),
+        ),
     ];
     for (name, text) in rows {
         let error = decode(&text, "the test").unwrap_err();
@@ -78,7 +88,8 @@ fn what_has_no_single_meaning_is_malformed_and_its_content_is_not_told() {
 fn base64_is_taken_in_all_its_spellings() {
     let json = r#"{"type":"quay-cr","username":"ü?>~","password":"p>>>???","registryBase":"quay.example"}"#;
     let standard = BASE64_STANDARD.encode(json);
-    let wrapped: String = standard.as_bytes().chunks(20).map(|c| format!("{}\n", str::from_utf8(c).unwrap())).collect();
+    let lines: Vec<_> = standard.as_bytes().chunks(20).map(|c| str::from_utf8(c).unwrap()).collect();
+    let wrapped = lines.join("\n");
     let rows = [
         standard.clone(),
         standard.trim_end_matches('=').to_owned(),
@@ -134,7 +145,7 @@ fn the_first_place_that_has_a_connection_wins() {
     let basic = ("authorization", format!("basic {}", text_of_type("basic")));
     let left = ("x-cr-credentials", placeholder.clone());
     let left_bearer = ("authorization", format!("Bearer {placeholder}"));
-    let rows: Vec<(&str, Option<&serde_json::Value>, Vec<(&'static str, String)>, &str)> = vec![
+    let rows = [
         ("body before headers", Some(&body), vec![x.clone(), bare.clone()], "body"),
         ("text in the body", Some(&body_text), vec![x.clone()], "text"),
         ("own header first", None, vec![x.clone(), bare.clone()], "header"),
@@ -169,7 +180,10 @@ fn something_unreadable_is_not_passed_over_in_favour_of_another_registry() {
     let own_settings = BTreeMap::from([("CR_TYPE", SecretString::from("own"))]);
     let bad = headers(&[("x-cr-credentials", "%%%".to_owned()), ("authorization", text_of_type("other"))]);
     let error = find(Given { body: None, headers: &bad }, &own_settings).unwrap_err();
-    assert_eq!(error.to_string(), "the connection in the x-cr-credentials header can't be used: it is not base64");
+    assert_eq!(
+        error.to_string(),
+        "the connection in the x-cr-credentials header can't be used: it is not base64"
+    );
 }
 
 #[test]
@@ -206,15 +220,18 @@ fn local_paths_stay_below_their_root() {
     std::fs::create_dir_all(root.join("app")).unwrap();
     std::fs::create_dir(dir.path().join("images-of-others")).unwrap();
     std::os::unix::fs::symlink("/etc", root.join("out")).unwrap();
-    let at = |path: &std::path::Path| {
-        Connection::new("oci-layout", []).with_base(path.to_str().unwrap())
-    };
+    let at = |path: &std::path::Path| Connection::new("oci-layout", []).with_base(path.to_str().unwrap());
     let ok = confine(at(&root.join("app/../app")), Some(&root)).unwrap();
     assert_eq!(ok.base(), root.join("app").canonicalize().unwrap().to_str());
     let rows = [
         ("no root", at(&root.join("app")), None, "local_root_unset"),
         ("outside", at(std::path::Path::new("/etc")), Some(root.as_path()), "local_path_refused"),
-        ("a sibling with the same beginning", at(&dir.path().join("images-of-others")), Some(&root), "local_path_refused"),
+        (
+            "a sibling with the same beginning",
+            at(&dir.path().join("images-of-others")),
+            Some(&root),
+            "local_path_refused",
+        ),
         ("through a link", at(&root.join("out/hostname")), Some(&root), "local_path_refused"),
         ("climbing", at(&root.join("app/../../..")), Some(&root), "local_path_refused"),
         ("not there", at(&root.join("none")), Some(&root), "local_path_refused"),

@@ -96,7 +96,8 @@ impl Certificate {
     }
 
     fn changed(&self) -> [Option<SystemTime>; 2] {
-        [&self.files.certificate, &self.files.key].map(|f| std::fs::metadata(f).and_then(|m| m.modified()).ok())
+        [&self.files.certificate, &self.files.key]
+            .map(|f| std::fs::metadata(f).and_then(|m| m.modified()).ok())
     }
 }
 
@@ -113,7 +114,11 @@ impl fmt::Debug for Certificate {
 }
 
 fn read(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
-    let wrong = |setting, path: &PathBuf, reason: String| CertificateError::File { setting, path: path.clone(), reason };
+    let wrong = |setting, path: &PathBuf, reason: String| CertificateError::File {
+        setting,
+        path: path.clone(),
+        reason,
+    };
     let certificate = |reason| wrong("HTTPS_CERT", &files.certificate, reason);
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
@@ -121,6 +126,8 @@ fn read(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
     if chain.is_empty() {
         return Err(certificate("it holds no certificate".to_owned()));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong("HTTPS_KEY", &files.key, e.to_string()))?;
-    CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(CertificateError::Pair)
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|e| wrong("HTTPS_KEY", &files.key, e.to_string()))?;
+    CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
+        .map_err(CertificateError::Pair)
 }

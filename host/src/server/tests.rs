@@ -1,25 +1,32 @@
 use std::path::Path;
 
+use hyper_util::service::TowerToHyperService;
 use rcgen::{CertifiedKey as Generated, generate_simple_self_signed};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
-use hyper_util::service::TowerToHyperService;
 use warp::Filter as _;
 
 use super::*;
 use crate::shutdown::{self, Trigger};
 
 /// Echoes bodies; `/slow` answers when `release` is told, `/never` never.
-async fn start(certificate: Option<&CertificateFiles>, grace: Duration) -> (SocketAddr, Trigger, JoinSet<()>) {
+async fn start(
+    certificate: Option<&CertificateFiles>,
+    grace: Duration,
+) -> (SocketAddr, Trigger, JoinSet<()>) {
     let server = Server::bind(Some(Ipv4Addr::LOCALHOST.into()), 0, certificate).await.unwrap();
     let address = server.address().unwrap();
     let (trigger, shutdown) = shutdown::channel();
     let never = warp::path("never").then(std::future::pending::<String>);
     let echo = warp::body::bytes().map(|body: bytes::Bytes| body);
-    let routes = never.map(warp::reply::Reply::into_response).or(echo.map(|body: bytes::Bytes| warp::reply::Response::new(body.into()))).unify();
-    let service = TowerToHyperService::new(warp::service(routes.map(warp::reply::Reply::into_response).boxed()));
+    let routes = never
+        .map(warp::reply::Reply::into_response)
+        .or(echo.map(|body: bytes::Bytes| warp::reply::Response::new(body.into())))
+        .unify();
+    let service =
+        TowerToHyperService::new(warp::service(routes.map(warp::reply::Reply::into_response).boxed()));
     let mut tasks = JoinSet::new();
     tasks.spawn(server.run(service, shutdown, grace));
     (address, trigger, tasks)
@@ -45,7 +52,10 @@ async fn a_request_with_both_a_length_and_chunks_is_read_by_its_chunks() {
             "POST / HTTP/1.1\r\nhost: x\r\n{first}\r\n{second}\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         );
         let answer = exchange(address, &request).await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{first}, {second}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"),
+            "{first}, {second}: {answer}"
+        );
     }
 }
 
@@ -78,7 +88,10 @@ fn write_pair(dir: &Path, name: &str) -> (CertificateFiles, rustls_pki_types::Ce
     (files, cert.der().clone())
 }
 
-async fn handshake(address: SocketAddr, root: rustls_pki_types::CertificateDer<'static>) -> Result<String, String> {
+async fn handshake(
+    address: SocketAddr,
+    root: rustls_pki_types::CertificateDer<'static>,
+) -> Result<String, String> {
     let mut roots = RootCertStore::empty();
     roots.add(root).unwrap();
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();

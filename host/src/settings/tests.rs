@@ -53,7 +53,10 @@ fn all_faults_are_reported_together_and_in_the_order_of_the_table() {
             "REGENT_SCAN_COMPAT",
         ]
     );
-    assert!(error.to_string().contains("LOG_LEVEL must be one of error, warn, info, debug, trace"), "{error}");
+    assert!(
+        error.to_string().contains("LOG_LEVEL must be one of error, warn, info, debug, trace"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! What the agent tells the Broker Client: results of scans, and how operations ended.
+//!
+//! [`CallbackRules`] decide where callbacks may go, [`bodies`] makes them from a report, and [`Deliveries`] brings them
+//! there: at least once, each under one idempotency key.
+
+use std::fmt;
+
+use bytes::Bytes;
+use regent_report::ScanResult;
+use url::Url;
+
+use crate::api::problem::Problem;
+use crate::jobs::{NewOperation, Operation, OperationId, OperationKind, Summary};
+
+mod delivery;
+mod fit;
+mod target;
+pub mod wire;
+
+pub use delivery::{Deliveries, DeliveryError, DeliveryMetrics, DeliveryPolicy};
+pub use fit::MAX_CALLBACK_BYTES;
+pub use target::{CallbackError, CallbackRules, CallbackTarget, Endpoint};
+
+/// One callback, ready to be sent.
+#[derive(Clone)]
+pub struct Callback {
+    /// Of which operation.
+    pub operation: OperationId,
+    /// Which part of its outcome.
+    pub part: Part,
+    /// Where to.
+    pub url: Url,
+    /// JSON in ASCII, at most [`MAX_CALLBACK_BYTES`].
+    pub body: Bytes,
+}
+
+/// Which part of an operation's outcome a callback is. With the operation's id it is the idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The result with this number, from 0.
+    Result(usize),
+    /// That this was all.
+    Done,
+    /// Everything, in the older form.
+    Dependencies,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Result(number) => write!(f, "result-{number}"),
+            Self::Done => f.write_str("done"),
+            Self::Dependencies => f.write_str("dependencies"),
+        }
+    }
+}
+
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callback")
+            .field("operation", &self.operation)
+            .field("part", &self.part)
+            .field("host", &self.url.host_str()) // the operator's URL may hold a password
+            .field("path", &self.url.path())
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+/// What is sent for an operation that succeeded, in the order in which it is to arrive. Empty for one without a callback.
+/// Serializes up to some MiB: not for a thread that has others waiting.
+///
+/// # Errors
+/// [`ResultTooLarge`]: a result does not fit into a callback, even without what can be left out.
+pub fn bodies(
+    operation: &Operation,
+    results: &mut [ScanResult],
+    summary: &Summary,
+) -> Result<Vec<Callback>, ResultTooLarge> {
+    let Some(target) = &operation.request.callback else { return Ok(Vec::new()) };
+    let about = wire::About::of(operation);
+    match operation.request.kind {
+        OperationKind::Pull => Ok(Vec::new()),
+        OperationKind::Discover => {
+            let body = fit::fit(results, |results| wire::dependencies(&about, results))?;
+            Ok(vec![callback(operation, target, Part::Dependencies, body)])
+        }
+        OperationKind::Scan => {
+            let mut callbacks = Vec::with_capacity(results.len() + 1);
+            for (number, result) in results.iter_mut().enumerate() {
+                let one = std::slice::from_mut(result);
+                let body = fit::fit(one, |one| wire::result(&about, one))?;
+                callbacks.push(callback(operation, target, Part::Result(number), body));
+            }
+            let body = wire::succeeded(&about, summary);
+            callbacks.push(callback(operation, target, Part::Done, body));
+            Ok(callbacks)
+        }
+    }
+}
+
+/// What is sent for an operation that failed; `None` for one without a callback.
+pub fn failure(operation: &Operation, problem: &Problem) -> Option<Callback> {
+    let NewOperation { kind, callback: target, .. } = &operation.request;
+    let (target, about) = (target.as_ref()?, wire::About::of(operation));
+    let (part, body) = match kind {
+        OperationKind::Pull => return None,
+        OperationKind::Scan => (Part::Done, wire::failed(&about, problem)),
+        OperationKind::Discover => (Part::Dependencies, wire::no_dependencies(&about, problem)),
+    };
+    Some(callback(operation, target, part, body))
+}
+
+fn callback(operation: &Operation, target: &CallbackTarget, part: Part, body: String) -> Callback {
+    let endpoint = match part {
+        Part::Result(_) => Endpoint::Result,
+        Part::Done => Endpoint::Done,
+        Part::Dependencies => Endpoint::Dependencies,
+    };
+    Callback { operation: operation.id, part, url: target.url(endpoint), body: body.into() }
+}
+
+/// A result that does not fit into a callback, even without what can be left out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a result has {size_bytes} bytes, more than the {limit_bytes} of a callback, though nothing more can be left out"
+)]
+pub struct ResultTooLarge {
+    /// Of the callback's body.
+    pub size_bytes: usize,
+    /// [`MAX_CALLBACK_BYTES`].
+    pub limit_bytes: usize,
+}

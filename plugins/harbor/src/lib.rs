@@ -2,7 +2,7 @@
 //!
 //! Two sessions with one credential: the API takes Basic at every call, `/v2/` takes tokens of `/service/token`.
 //! Harbor makes an anonymous visitor of whoever it does not know, instead of refusing: its API lists public projects and
-//! its token service issues tokens to a wrong password. `/v2/` with Basic is where it says no ([`Harbor::login`]), so it
+//! its token service issues tokens to a wrong password. `/v2/` with Basic is where it says no (`login`), so it
 //! is asked before anything else, now and then, and whenever something is refused.
 
 #![forbid(unsafe_code)]

@@ -1,5 +1,7 @@
 //! The driver against a Harbor that follows a script.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure here is a failed test")]
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

@@ -116,7 +116,10 @@ mod tests {
 
     use super::*;
 
-    fn result(facts: &[(&'static str, usize)]) -> ScanResult {
+    /// Facts, and how many bytes each has.
+    type Sizes = &'static [(&'static str, usize)];
+
+    fn result(facts: Sizes) -> ScanResult {
         ScanResult {
             identity: Identity { kind: "deb", target_file: None, args: None },
             target: Target { image: "docker-image|a".to_owned() },
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn optional_facts_go_in_order_until_the_body_fits() {
         // (sizes of facts, facts that are left, warnings); the limit is 2000 bytes.
-        let rows: [(&[(&'static str, usize)], &[&str], usize); 4] = [
+        let rows: [(Sizes, &[&str], usize); 4] = [
             (&[("depGraph", 900), ("history", 500)], &["depGraph", "history"], 0),
             (&[("depGraph", 900), ("history", 1500)], &["depGraph", WARNINGS], 1),
             (

@@ -129,7 +129,8 @@ impl Sink {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (received, answers): (Arc<Mutex<Vec<Received>>>, Arc<Mutex<VecDeque<u16>>>) = Default::default();
+        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let answers: Arc<Mutex<VecDeque<u16>>> = Arc::default();
         let (store, script) = (received.clone(), answers.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -193,7 +194,7 @@ impl Bench {
             scanner: Scanner::new(1 << 20),
             limits: ScanLimits::default(),
             deliveries: Deliveries::new(&http, policy),
-            delivery_deadline: Duration::from_secs(60),
+            delivery_deadline: Duration::from_mins(1),
             layers_dir: data.path().join("layers"),
         };
         Self { sink: Sink::start().await, queue, parts, _data: data }
@@ -203,8 +204,8 @@ impl Bench {
         let rules = CallbackRules::new(&CallbackSettings {
             broker_client_url: None,
             hosts: Vec::new(),
-            deadline: Duration::from_secs(60),
-            timeout: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
+            timeout: Duration::from_mins(1),
         });
         let operation = NewOperation {
             request_id: None,
@@ -392,7 +393,7 @@ async fn at_the_end_of_the_agent_what_runs_and_what_waits_is_reported_as_cancell
 #[tokio::test]
 async fn a_drain_does_not_wait_for_a_broker_client_that_is_gone() {
     let bench = Bench::new().await;
-    bench.sink.answers.lock().unwrap().extend([500; 100_000]);
+    bench.sink.answers.lock().unwrap().extend(std::iter::repeat_n(500, 1_000_000));
     let id = bench.ask(OperationKind::Scan, "absent:1").await;
     let workers = Workers::start(1, bench.parts.clone());
     let begun = Instant::now();

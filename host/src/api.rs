@@ -1,7 +1,7 @@
 //! The agent's HTTP contract: what a Broker Client forwards to it, and what it sends back.
 //!
-//! [`routes`] is the whole of it as a warp filter. A request line becomes a [`Route`](route::Route), the route's function asks the
-//! parts in [`Context`], and what comes out is an answer or a [`Problem`](problem::Problem); shapes are in [`wire`].
+//! [`routes`] is the whole of it as a warp filter. A request line becomes a [`route::Route`], the route's function asks
+//! the parts in [`Context`], and what comes out is an answer or a [`problem::Problem`]; shapes are in [`wire`].
 
 use std::time::Instant;
 

@@ -1,1 +1,28 @@
-//! (being written)
+//! The library behind the `regent` program: a container-registry agent that loads one driver per kind of registry.
+//!
+//! A request comes in through [`server`] and [`api`], which finds its [`connection`] and asks [`drivers`] for the session
+//! with that registry. Listings are answered in the request. A scan becomes an operation in the queue of [`jobs`]; a
+//! [`worker`] takes it, [`scanning`] reads the image, and [`callbacks`] brings the result to the Broker Client. [`serve`]
+//! puts the parts together, and [`cli`] is what people type.
+
+pub mod cli;
+pub mod settings;
+
+pub mod server;
+
+pub mod api;
+pub mod connection;
+
+pub mod drivers;
+pub mod http;
+pub mod layout;
+pub mod registry;
+pub mod scanning;
+
+pub mod callbacks;
+pub mod jobs;
+pub mod worker;
+
+pub mod serve;
+pub mod shutdown;
+pub mod telemetry;

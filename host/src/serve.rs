@@ -147,7 +147,7 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     let queue: Arc<dyn Queue> = Arc::new(MeteredQueue::new(queue, metrics.clone()));
     let rules = CallbackRules::new(&settings.callbacks);
     let server = Server::bind(settings.listen, settings.port, settings.certificate.as_ref()).await?;
-    announce(&settings, &server, &rules, &*queue);
+    announce(&settings, &server, &rules);
 
     let deliveries = Deliveries::new(&http, DeliveryPolicy::new(settings.callbacks.timeout));
     let parts = WorkerParts {
@@ -188,7 +188,7 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
 }
 
 /// What an operator wants to know of a running agent, once.
-fn announce(settings: &Settings, server: &Server, rules: &CallbackRules, queue: &dyn Queue) {
+fn announce(settings: &Settings, server: &Server, rules: &CallbackRules) {
     for (name, value) in settings.effective() {
         tracing::info!("{name}={value}");
     }
@@ -196,11 +196,6 @@ fn announce(settings: &Settings, server: &Server, rules: &CallbackRules, queue: 
         tracing::warn!(
             "neither BROKER_CLIENT_URL nor REGENT_CALLBACK_HOSTS is set: results go to whichever host a request names, \
              link-local addresses excepted"
-        );
-    }
-    if !queue.is_durable() {
-        tracing::warn!(
-            "the queue is in memory: operations that are not delivered are lost when the agent stops"
         );
     }
     let address = server.address().map_or_else(|e| e.to_string(), |a| a.to_string());

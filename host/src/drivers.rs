@@ -1,8 +1,8 @@
 //! From a connection to an open session with its registry, through the driver that serves its type.
 //!
 //! Drivers are libraries in the plugin directories. The index reads what they say of themselves without running them
-//! ([`index`]); a driver is loaded at the first request for one of its types, onto a thread of its own
-//! ([`bulkhead`]), and given its services ([`services`]). Sessions are kept by the whole connection, secrets included,
+//! (`index`); a driver is loaded at the first request for one of its types, onto a thread of its own
+//! (`bulkhead`), and given its services (`services`). Sessions are kept by the whole connection, secrets included,
 //! so that tokens are reused and never shared between credentials.
 
 mod bulkhead;
@@ -40,6 +40,9 @@ use sessions::Sessions;
 /// Libraries that one process loads. Each stays for ever, so this many upgrades need a restart.
 const MAX_LOADED: usize = 64;
 
+/// The field of a connection that names token services on other hosts.
+const TOKEN_SERVICE: &str = "tokenService";
+
 /// Looks up a variable of the process's environment. Given by `settings`, which alone reads it.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -54,6 +57,8 @@ pub struct DriversConfig {
     pub bindings: BTreeMap<String, String>,
     /// Registries that may be called over plain HTTP.
     pub insecure: InsecureRegistries,
+    /// Token services on other hosts than their registry, for connections that name none themselves.
+    pub token_services: Vec<String>,
     /// Time for one call of a driver.
     pub call_timeout: Duration,
     /// How many sessions are kept.
@@ -90,6 +95,7 @@ impl DriversConfig {
             trust: Trust::Directory,
             bindings: BTreeMap::new(),
             insecure: InsecureRegistries::default(),
+            token_services: Vec::new(),
             call_timeout: Self::DEFAULT_CALL_TIMEOUT,
             max_sessions: Self::DEFAULT_MAX_SESSIONS,
             session_idle: Self::DEFAULT_SESSION_IDLE,
@@ -239,11 +245,13 @@ impl Shared {
     }
 
     async fn connect(&self, connection: &Connection, driver: &Arc<LoadedDriver>) -> Result<Registry, Error> {
+        let connection = &connection.clone().with_default(TOKEN_SERVICE, &self.config.token_services.join(","));
         let (description, base) = (driver.description(), connection.base());
+        let declared = declared_hosts(&description.egress, connection);
         let insecure = &self.config.insecure;
         let plain_http = base.is_some_and(|base| insecure.contains_base(base));
-        let control = Egress::control(base, &description.egress, insecure);
-        let content = Egress::content(base, &description.egress, insecure);
+        let control = Egress::control(base, &declared, insecure);
+        let content = Egress::content(base, &declared, insecure);
         let services = Services {
             driver: description.name.clone(),
             transport: self.http.with(control, Purpose::Registry),
@@ -276,6 +284,22 @@ fn unloadable(connection: &Connection, entry: &Entry, reason: &str) -> Error {
         registry_type: connection.registry_type.clone(),
         looked_at: vec![FileReason { file: entry.label(), reason: reason.to_owned() }],
     }
+}
+
+/// The hosts that a description's egress comes to: `{field}` stands for the hosts that the connection names in that
+/// field, joined by commas.
+fn declared_hosts(egress: &[String], connection: &Connection) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for pattern in egress {
+        match pattern.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+            None => hosts.push(pattern.clone()),
+            Some(field) => {
+                let named = connection.text(field).unwrap_or_default();
+                hosts.extend(named.split(',').map(str::trim).filter(|h| !h.is_empty()).map(str::to_owned));
+            }
+        }
+    }
+    hosts
 }
 
 impl fmt::Debug for Drivers {

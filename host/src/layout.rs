@@ -77,9 +77,9 @@ pub async fn write(
     tag: Option<&Tag>,
 ) -> Result<(), Error> {
     let occupied = || Error::Occupied { path: directory.to_owned() };
-    match std::fs::read_dir(directory) {
-        Ok(mut entries) if entries.next().is_some() => return Err(occupied()),
-        Ok(_) => {}
+    match std::fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => {}
+        Ok(false) => return Err(occupied()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Err(occupied()),
         Err(source) => return Err(Error::Disk { path: directory.to_owned(), source }),

@@ -1,7 +1,7 @@
 //! From an image reference to findings.
 //!
 //! The image is resolved, its size checked, and its layers are read, each as a stream in constant memory
-//! ([`bridge`]), or taken from the captures of earlier scans ([`captures`]). The captures are laid over each other and
+//! (`bridge`), or taken from the captures of earlier scans (`captures`). The captures are laid over each other and
 //! analyzed. A link that leads to a file which no one asked for means that its layer is read once more.
 
 mod bridge;
@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 
 use regent_oci::{ImageRef, Platform};
 use regent_report::{Digests, ImageFacts, ImageName, Options, ScanResponse, scan_result};
-use regent_scan::{CapturedLayer, Findings, Gap, Limits, MissingTarget, Overlay, analyze};
+use regent_scan::{Findings, Gap, Limits, MissingTarget, Overlay, analyze};
 
 pub use error::Error;
 
 use crate::registry::{Registry, ResolvedImage};
 use captures::Captures;
-use layers::Layers;
+use layers::{Layers, ReadLayers};
 
 /// How often layers are read again for link targets. A second round is needed when a target is a link itself.
 const MAX_ROUNDS: u32 = 2;
@@ -96,7 +96,7 @@ pub struct Scanner {
 pub struct ScannedImage {
     /// As it was asked for.
     pub image: ImageRef,
-    /// Digests of what was pulled; `None` where a driver put the manifest together.
+    /// Digests of what was pulled; `None` for what a driver serves from disk.
     pub digests: Option<Digests>,
     /// The platform of the configuration.
     pub platform: Option<Platform>,
@@ -163,7 +163,7 @@ impl Scanner {
         let started = Instant::now();
 
         progress.event(ProgressEvent::Analyzing);
-        let mut findings = analyze_layers(&layers, &mut read.captured, &limits.layer).await?;
+        let mut findings = analyze_layers(&layers, &mut read, &limits.layer).await?;
         findings.gaps.extend(read.gaps);
         let cost = Cost {
             n_layers: read.captured.len(),
@@ -180,11 +180,11 @@ impl Scanner {
 /// Lays the layers over each other, reads again what links lead to, and runs the analyzers.
 async fn analyze_layers(
     layers: &Layers<'_>,
-    captured: &mut [CapturedLayer],
+    read: &mut ReadLayers,
     limits: &Limits,
 ) -> Result<Findings, Error> {
     for round in 0..=MAX_ROUNDS {
-        let (given, own) = (captured.to_vec(), limits.clone());
+        let (given, own) = (read.captured.clone(), limits.clone());
         let is_last = round == MAX_ROUNDS;
         let step = tokio::task::spawn_blocking(move || {
             let (overlay, missing) = Overlay::new(&given, &own);
@@ -196,7 +196,7 @@ async fn analyze_layers(
         });
         match step.await.map_err(|_| Error::Stopped)? {
             Step::Findings(findings) => return Ok(findings),
-            Step::Again(missing) => layers.read_again(missing, captured).await?,
+            Step::Again(missing) => layers.read_again(missing, read).await?,
         }
     }
     Err(Error::Stopped) // not reached: the last round has findings
@@ -208,7 +208,8 @@ enum Step {
 }
 
 fn scanned(image: &ImageRef, resolved: &ResolvedImage, findings: Findings, cost: Cost) -> ScannedImage {
-    let digests = (!resolved.is_synthetic()).then(|| Digests {
+    // What a driver serves from disk was not pulled: its digests are no distribution's.
+    let digests = (!resolved.annotated).then(|| Digests {
         manifest: resolved.manifest.digest.clone(),
         index: resolved.index.as_ref().map(|index| index.digest.clone()),
     });

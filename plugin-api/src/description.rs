@@ -30,7 +30,8 @@ pub struct Description {
     /// The settings that it takes.
     #[serde(default)]
     pub settings: Vec<SettingDescription>,
-    /// Hosts that it needs beyond the registry's own: exact names, or `*.example.com`.
+    /// Hosts that it needs beyond the registry's own: exact names, `*.example.com`, or `{field}` for the hosts that the
+    /// connection names in that field, joined by commas.
     #[serde(default)]
     pub egress: Vec<String>,
     /// Environment variables of the host that it reads.

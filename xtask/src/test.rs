@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::command::{self, cargo, run, workspace};
+use crate::command::{self, cargo, workspace};
 use crate::tools;
 
 pub(crate) fn run(install_only: bool, fuzz_seconds: u32) -> Result<()> {
@@ -47,7 +47,7 @@ fn run_target(
     seeds: &Path,
     seconds: u32,
 ) -> Result<()> {
-    run(cargo()
+    command::run(cargo()
         .args(["fuzz", "run", "-s", "none", "--fuzz-dir"])
         .arg(folder)
         .arg(target)

@@ -24,11 +24,11 @@ pub(super) fn connection(arguments: &RegistryArgs, settings: &Settings) -> Resul
         Some(own) if arguments.registry.is_none() => Some(own?.connection),
         _ => None,
     };
-    if let Some(own) = own {
-        return Ok(match &arguments.registry_type {
-            Some(registry_type) => Connection { registry_type: registry_type.clone(), ..own },
-            None => own,
-        });
+    if let Some(mut own) = own {
+        if let Some(registry_type) = &arguments.registry_type {
+            own.registry_type.clone_from(registry_type);
+        }
+        return Ok(own);
     }
     let registry = arguments.registry.as_deref().ok_or_else(|| {
         Failure::usage("which registry? Give --registry HOST, or set CR_TYPE and CR_BASE in the environment")

@@ -60,25 +60,43 @@ impl fmt::Display for Failure {
     }
 }
 
-impl<E: Fault> From<E> for Failure {
-    fn from(fault: E) -> Self {
+impl Failure {
+    /// What an error of Regent's own crates comes to: its causes in one line, its code, its class's exit code.
+    fn of(fault: &dyn Fault) -> Self {
         let mut message = fault.to_string();
         let mut source = fault.source();
         while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            if !message.contains(&cause_text) {
-                message = format!("{message}: {cause_text}");
+            let text = cause.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
             }
             source = cause.source();
         }
-        let exit = Self::number(fault.class(), fault.code());
-        Self { code: fault.code().to_owned(), message, exit }
+        Self { code: fault.code().to_owned(), message, exit: Self::number(fault.class(), fault.code()) }
     }
 }
 
-/// `std::io::Error` is no [`Fault`], so this does not collide with the conversion above.
+macro_rules! from_faults {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(fault: $error) -> Self {
+                Self::of(&fault)
+            }
+        }
+    )+};
+}
+
+from_faults!(
+    crate::connection::ConnectionError,
+    crate::drivers::Error,
+    crate::layout::Error,
+    crate::registry::Error,
+    crate::scanning::Error,
+    crate::serve::Error,
+);
+
 macro_rules! from_plain {
-    ($($error:ty),+) => {$(
+    ($($error:ty),+ $(,)?) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
                 Self::other(error.to_string())
@@ -87,7 +105,7 @@ macro_rules! from_plain {
     )+};
 }
 
-from_plain!(std::io::Error, serde_json::Error, crate::http::HttpError);
+from_plain!(std::io::Error, serde_json::Error, regent_report::Error);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,8 @@ use regent_distribution::Verify;
 use regent_oci::{Descriptor, DiffId, annotation};
 use regent_scan::{CapturedLayer, Gap, LayerPath, LayerSpec, Limits, MissingTarget, capture_layer};
 
+use regent_transport::Fault as _;
+
 use super::bridge::bridge;
 use super::captures::Captures;
 use super::{Error, Progress, ProgressEvent, layer_gap};
@@ -27,9 +29,11 @@ pub(super) struct Layers<'a> {
     n_cached: AtomicUsize,
 }
 
-/// All layers of an image, base layer first.
+/// The layers of an image that are there, base layer first.
 pub(super) struct ReadLayers {
     pub(super) captured: Vec<CapturedLayer>,
+    /// The place in the manifest of each of `captured`.
+    pub(super) places: Vec<usize>,
     /// What could not be vouched for.
     pub(super) gaps: Vec<Gap>,
     pub(super) n_cached: usize,
@@ -71,42 +75,65 @@ impl<'a> Layers<'a> {
         }
         let mut distinct: Vec<usize> = first_of.values().copied().collect();
         distinct.sort_unstable();
-        let read: Vec<(usize, CapturedLayer, Option<Gap>)> = stream::iter(distinct)
+        let read: Vec<(usize, Result<CapturedLayer, Error>, Option<Gap>)> = stream::iter(distinct)
             .map(|i| async move {
-                let (captured, gap) = self.read_first(i).await?;
-                Ok::<_, Error>((i, captured, gap))
+                match self.read_first(i).await {
+                    Ok((captured, gap)) => Ok((i, Ok(captured), gap)),
+                    Err(error) if self.is_absent(&error) => {
+                        let gap = layer_gap("layer_missing", error.to_string());
+                        Ok((i, Err(error), Some(gap)))
+                    }
+                    Err(error) => Err(error),
+                }
             })
             .buffered(LAYERS_AT_ONCE)
             .try_collect()
             .await?;
-        let by_place: HashMap<usize, &CapturedLayer> =
-            read.iter().map(|(i, captured, _)| (*i, captured)).collect();
-        let at =
-            |layer: &Descriptor| first_of.get(&layer.digest).and_then(|i| by_place.get(i)).copied().cloned();
-        Ok(ReadLayers {
-            captured: layers.iter().filter_map(at).collect(),
-            gaps: read.iter().filter_map(|(_, _, gap)| gap.clone()).collect(),
-            n_cached: self.n_cached.load(Ordering::Relaxed),
-        })
+        let gaps = read.iter().filter_map(|(_, _, gap)| gap.clone()).collect();
+        let mut by_place = HashMap::new();
+        let mut absent = None;
+        for (i, captured, _) in read {
+            match captured {
+                Ok(captured) => drop(by_place.insert(i, captured)),
+                Err(error) => absent = Some(error),
+            }
+        }
+        // Some layers can tell something of an image, none can't.
+        if let (true, Some(error)) = (by_place.is_empty(), absent) {
+            return Err(error);
+        }
+        let (places, captured) = layers
+            .iter()
+            .enumerate()
+            .filter_map(|(place, layer)| Some((place, by_place.get(first_of.get(&layer.digest)?)?.clone())))
+            .unzip();
+        Ok(ReadLayers { captured, places, gaps, n_cached: self.n_cached.load(Ordering::Relaxed) })
+    }
+
+    /// Whether a driver that reads archives says that a layer is not in its archive. A registry that lacks a layer is
+    /// broken; an archive may have been cut down on purpose, and its other layers are reported with a gap.
+    fn is_absent(&self, error: &Error) -> bool {
+        self.image.annotated && error.code() == "layer_missing"
     }
 
     /// Reads layers again with what was missing. A capture with extras is for this image alone.
     pub(super) async fn read_again(
         &self,
         missing: Vec<MissingTarget>,
-        captured: &mut [CapturedLayer],
+        read: &mut ReadLayers,
     ) -> Result<(), Error> {
+        let places = &read.places;
         let again: Vec<(usize, CapturedLayer)> = stream::iter(missing)
             .map(|target| async move {
-                let i = target.layer;
-                Ok::<_, Error>((i, self.read(i, None, target.paths).await?))
+                let place = places.get(target.layer).copied().ok_or(Error::Stopped)?;
+                Ok::<_, Error>((target.layer, self.read(place, None, target.paths).await?))
             })
             .buffered(LAYERS_AT_ONCE)
             .try_collect()
             .await?;
         for (i, layer) in again {
-            if let Some(place) = captured.get_mut(i) {
-                *place = layer;
+            if let Some(captured) = read.captured.get_mut(i) {
+                *captured = layer;
             }
         }
         Ok(())

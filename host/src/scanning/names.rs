@@ -5,13 +5,13 @@ use regent_report::{ImageFacts, LayerNames};
 
 use crate::registry::ResolvedImage;
 
-/// Facts for the report. Layers of Docker manifests are named as the replaced agent's archive names them
-/// (`<hex>/layer.tar`), those of OCI manifests by digest; a driver that reads archives has the last word.
+/// Facts for the report. Layers of Docker manifests that were pulled are named as the replaced agent's archive names
+/// them (`<hex>/layer.tar`), others by digest; a driver that reads archives has the last word.
 pub(super) fn facts(resolved: &ResolvedImage) -> ImageFacts {
     let annotated = |descriptor: &Descriptor, key: &str| {
         descriptor.annotations.get(key).filter(|_| resolved.annotated).cloned()
     };
-    let is_docker = resolved.manifest.media_type.is_docker();
+    let is_docker = resolved.manifest.media_type.is_docker() && !resolved.annotated;
     let layer_name = |layer: &Descriptor| {
         annotated(layer, annotation::LAYER_NAME).unwrap_or_else(|| {
             if is_docker { format!("{}/layer.tar", layer.digest.hex()) } else { layer.digest.to_string() }

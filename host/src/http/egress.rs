@@ -124,7 +124,11 @@ impl Egress {
             return within(Reach::Loopback, literal);
         }
         if rules.is_registry(&name) {
-            return judge_named(plain, listed, literal);
+            let verdict = judge_named(plain, listed, literal);
+            // A blob store on another port of the same host is judged as one on another host.
+            if verdict.is_ok() || carries_secrets || rules.others == Others::Refused {
+                return verdict;
+            }
         }
         if let Some(pattern) = rules.declared.iter().find(|p| p.matches(&name, port)) {
             // Credentials of a cloud's instance: an address without a name, and without TLS.

@@ -41,12 +41,17 @@ impl Proxies {
         let no_proxy = config.no_proxy.clone().unwrap_or_default();
         let mut matcher = Matcher::builder().no(no_proxy.clone());
         let (mut list, mut hosts) = (Vec::new(), Vec::new());
+        // The libraries below take a lone star for names only, and addresses past it.
+        let none = no_proxy.split(',').any(|entry| entry.trim() == "*");
         let rows = [("HTTP_PROXY", &config.http, "http"), ("HTTPS_PROXY", &config.https, "https")];
         for (setting, address, scheme) in rows {
             let Some(address) = address else { continue };
             let address = with_scheme(address.expose_secret());
             let url = Url::parse(&address).ok().filter(|u| u.scheme() == "http" || u.scheme() == "https");
             let host = url.as_ref().and_then(Url::host_str).ok_or(HttpError::ProxyInvalid { setting })?;
+            if none {
+                continue;
+            }
             hosts.push(host.to_ascii_lowercase());
             let made = if scheme == "http" {
                 matcher = matcher.http(address.clone());

@@ -24,6 +24,8 @@ pub(crate) mod shelf {
     pub(crate) struct Contents {
         pub(crate) manifests: HashMap<String, (&'static str, Bytes)>,
         pub(crate) blobs: HashMap<Digest, Bytes>,
+        /// Blobs whose end never comes.
+        pub(crate) endless: Vec<Digest>,
     }
 
     /// All shelves, by the `registryBase` that names them.
@@ -47,6 +49,8 @@ pub(crate) mod shelf {
     struct Shelf {
         name: String,
         contents: Contents,
+        /// Open blobs whose end never comes.
+        endless: Mutex<Vec<u64>>,
     }
 
     regent_plugin_api::export_driver! {
@@ -61,7 +65,7 @@ pub(crate) mod shelf {
         fn connect(settings: Settings, _: Host) -> Result<Self> {
             let name = settings.base().ok_or_else(|| Error::invalid_setting("registryBase", "is missing"))?;
             let contents = SHELVES.lock().unwrap().get(name).cloned().unwrap_or_default();
-            Ok(Self { name: name.to_owned(), contents })
+            Ok(Self { name: name.to_owned(), contents, endless: Mutex::default() })
         }
 
         async fn validate(&self) -> Result<Validation> {
@@ -93,13 +97,22 @@ pub(crate) mod shelf {
             let mut open = OPEN.lock().unwrap();
             let handle = open.keys().max().map_or(0, |last| last + 1);
             open.insert(handle, (self.name.clone(), blob.clone()));
+            if self.contents.endless.contains(digest) {
+                self.endless.lock().unwrap().push(handle);
+            }
             Ok(BlobHandle(handle))
         }
 
         async fn read_blob(&self, blob: BlobHandle, max_bytes: usize) -> Result<Bytes> {
-            let mut open = OPEN.lock().unwrap();
-            let (_, rest) = open.get_mut(&blob.0).ok_or_else(|| Error::not_found("not open"))?;
-            Ok(rest.split_to(rest.len().min(max_bytes)))
+            let bytes = {
+                let mut open = OPEN.lock().unwrap();
+                let (_, rest) = open.get_mut(&blob.0).ok_or_else(|| Error::not_found("not open"))?;
+                rest.split_to(rest.len().min(max_bytes))
+            };
+            if bytes.is_empty() && self.endless.lock().unwrap().contains(&blob.0) {
+                std::future::pending::<()>().await;
+            }
+            Ok(bytes)
         }
 
         async fn close_blob(&self, blob: BlobHandle) -> Result<()> {

@@ -135,9 +135,8 @@ impl Index {
         for directory in &self.directories {
             let here = || found.iter().filter(|f| f.directory == *directory);
             // The lock decides about all files of its directory.
-            let lock_stays = here().filter(|f| !f.is_library).all(same)
-                && old.keys().filter(|p| **p == directory.join(lock::FILE)).count()
-                    == here().filter(|f| !f.is_library).count();
+            let lock_now = here().find(|f| !f.is_library).map(|f| f.stamp);
+            let lock_stays = lock_now.as_ref() == old.get(&directory.join(lock::FILE));
             let lock = match self.trust {
                 Trust::Directory => None,
                 Trust::Pinned => Some(Lock::read(directory)),

@@ -231,6 +231,9 @@ async fn a_scan_that_is_dropped_gives_its_blobs_back() {
         }
     }
     shelve("dropped", &[alpine()], &Said::default());
+    let mut contents = shelf::get("dropped");
+    contents.endless.push(Digest::sha256(&alpine()));
+    shelf::put("dropped", contents);
     let registry = registry("dropped").await;
     let (tell, told) = tokio::sync::oneshot::channel();
     let progress = StopAtLayer(Mutex::new(Some(tell)));

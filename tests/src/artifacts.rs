@@ -18,29 +18,16 @@ pub fn tools() -> PathBuf {
 pub fn target() -> &'static Path {
     static TARGET: OnceLock<PathBuf> = OnceLock::new();
     TARGET.get_or_init(|| {
+        // The whole workspace, as `cargo xtask test` builds it: a selection would unify features otherwise, and build
+        // everything once more.
         let mut build = Command::new(env!("CARGO"));
-        build.current_dir(workspace()).args(["build", "--quiet"]);
-        for package in ["regent-host", "regent-driver-oci", "regent-driver-harbor", "regent-driver-local"] {
-            build.args(["--package", package]);
-        }
-        for fixture in fixtures() {
-            build.args(["--package", &fixture]);
-        }
+        build.current_dir(workspace()).args(["build", "--quiet", "--workspace"]);
         let status = build.status().unwrap();
         assert!(status.success(), "cargo build of the program and its drivers failed");
         // target/<profile>/deps/<this test> → target/<profile>
         let this = std::env::current_exe().unwrap();
         this.ancestors().nth(2).unwrap().to_owned()
     })
-}
-
-fn fixtures() -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(workspace().join("tests/fixtures"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 /// The `regent` program.

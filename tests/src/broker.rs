@@ -130,6 +130,13 @@ fn program() -> PathBuf {
     install().join("node_modules/snyk-broker/dist/cli/index.js")
 }
 
+/// The installed broker's version.
+fn version() -> String {
+    let manifest = std::fs::read(install().join("node_modules/snyk-broker/package.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    manifest["version"].as_str().unwrap().to_owned()
+}
+
 /// node 24 or newer: the private one where the system's is older.
 fn node(folder: &Path) -> Command {
     let private = tools().join("node/bin/node");
@@ -140,6 +147,7 @@ fn node(folder: &Path) -> Command {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", folder)
         .env("LOG_LEVEL", "info")
-        .env("BROKER_VERSION", "tests");
+        // The other side does not complete a handshake with a version that it can't read.
+        .env("BROKER_VERSION", version());
     command
 }

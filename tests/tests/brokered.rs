@@ -15,6 +15,7 @@ struct Scene {
     registry: Registry,
     sink: Sink,
     agent: Agent,
+    _plugins: tempfile::TempDir,
     broker: Broker,
 }
 
@@ -40,7 +41,7 @@ impl Scene {
         )
         .await;
         let broker = Broker::start(client_port, &agent.url(), &credentials(&registry), &sink.url()).await;
-        Self { registry, sink, agent, broker }
+        Self { registry, sink, agent, _plugins: plugins, broker }
     }
 
     async fn call(&self, path: &str) -> (u16, Value) {

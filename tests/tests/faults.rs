@@ -15,6 +15,7 @@ struct Scene {
     upstream: Registry,
     proxy: FaultyRegistry,
     agent: Agent,
+    _plugins: tempfile::TempDir,
     sink: Sink,
     image: Image,
     connection: Connection,
@@ -40,7 +41,7 @@ impl Scene {
         )
         .await;
         let connection = Connection::new("oci-cr", &proxy.authority(), "robot", "secret");
-        Self { upstream, proxy, agent, sink, image, connection }
+        Self { upstream, proxy, agent, _plugins: plugins, sink, image, connection }
     }
 
     async fn scan(&self) -> Value {

@@ -12,6 +12,7 @@ struct Scene {
     registry: Registry,
     tokens: TokenServer,
     agent: Agent,
+    _plugins: tempfile::TempDir,
     sink: Sink,
 }
 
@@ -28,7 +29,7 @@ impl Scene {
             &[("REGENT_INSECURE_REGISTRIES", insecure.as_str()), ("BROKER_CLIENT_URL", sink.url().as_str())],
         )
         .await;
-        Self { registry, tokens, agent, sink }
+        Self { registry, tokens, agent, _plugins: plugins, sink }
     }
 
     fn connection(&self, password: &str) -> Connection {

@@ -46,8 +46,10 @@ enum Command {
     /// Show the main job on a sample image: no registry, broker or network needed.
     Demo,
     /// List the repositories of a registry.
-    #[command(after_help = "Example:\n  regent list --type harbor-cr --registry harbor.example.com --username robot \
-        --password-stdin < secret")]
+    #[command(
+        after_help = "Example:\n  regent list --type harbor-cr --registry harbor.example.com --username robot \
+        --password-stdin < secret"
+    )]
     List(RegistryArgs),
     /// List the tags of a repository.
     #[command(after_help = "Example:\n  regent tags team/app --registry registry.example.com --details")]
@@ -69,8 +71,10 @@ enum Command {
         output: OutputArgs,
     },
     /// Scan an image and show what is in it.
-    #[command(after_help = "Examples:\n  regent scan team/app:1.4 --registry registry.example.com\n  regent scan \
-        oci-layout:./image:1.4\n  regent scan ./image.tar --format scan-result -o result.json")]
+    #[command(
+        after_help = "Examples:\n  regent scan team/app:1.4 --registry registry.example.com\n  regent scan \
+        oci-layout:./image:1.4\n  regent scan ./image.tar --format scan-result -o result.json"
+    )]
     Scan(ScanArgs),
     /// Copy an image into a directory, as an OCI image layout with every digest verified.
     #[command(after_help = "Example:\n  regent pull team/app:1.4 --registry registry.example.com -o ./image")]
@@ -197,7 +201,9 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Serve => serve().await,
             Command::Demo => demo::run().await,
             Command::List(registry) => list::run(&registry).await,
-            Command::Tags { repository, details, registry } => tags::run(&repository, details, &registry).await,
+            Command::Tags { repository, details, registry } => {
+                tags::run(&repository, details, &registry).await
+            }
             Command::Inspect { image, output } => inspect::run(&image, &output).await,
             Command::Scan(arguments) => scan::run(&arguments).await,
             Command::Pull { image, output } => pull::run(&image, &output).await,

@@ -245,7 +245,8 @@ impl Shared {
     }
 
     async fn connect(&self, connection: &Connection, driver: &Arc<LoadedDriver>) -> Result<Registry, Error> {
-        let connection = &connection.clone().with_default(TOKEN_SERVICE, &self.config.token_services.join(","));
+        let connection =
+            &connection.clone().with_default(TOKEN_SERVICE, &self.config.token_services.join(","));
         let (description, base) = (driver.description(), connection.base());
         let declared = declared_hosts(&description.egress, connection);
         let insecure = &self.config.insecure;

@@ -140,9 +140,7 @@ async fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 async fn create_parent(path: &Path) -> Result<(), Error> {
     let Some(parent) = path.parent() else { return Ok(()) };
-    tokio::fs::create_dir_all(parent)
-        .await
-        .map_err(|source| Error::Disk { path: parent.to_owned(), source })
+    tokio::fs::create_dir_all(parent).await.map_err(|source| Error::Disk { path: parent.to_owned(), source })
 }
 
 fn blob_path(root: &Path, descriptor: &Descriptor) -> PathBuf {

@@ -97,7 +97,9 @@ impl Broker {
                 // The server knows a websocket only once the client has introduced itself on it.
                 let known = healthy(&status).await;
                 open && known.is_some_and(|s| {
-                    s["clients"].as_array().is_some_and(|all| !all.is_empty() && all.iter().all(|c| c["version"] != Value::Null))
+                    s["clients"]
+                        .as_array()
+                        .is_some_and(|all| !all.is_empty() && all.iter().all(|c| c["version"] != Value::Null))
                 })
             })
             .await;

@@ -88,7 +88,8 @@ impl FaultyRegistry {
             async move {
                 match fault {
                     Some(Fault::Status(status, headers)) => {
-                        let mut answer = answer(status, "application/json", r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#);
+                        let mut answer =
+                            answer(status, "application/json", r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#);
                         for (name, value) in headers {
                             answer.headers_mut().insert(name, value.parse().unwrap());
                         }
@@ -161,7 +162,9 @@ async fn forward(
     let content = got.bytes().await.unwrap();
     let full = content.len();
     let (content, declared, ending) = match fault {
-        Some(Fault::Reset { after_bytes }) => (content.slice(..after_bytes.min(full)), full, Some(io::ErrorKind::ConnectionReset)),
+        Some(Fault::Reset { after_bytes }) => {
+            (content.slice(..after_bytes.min(full)), full, Some(io::ErrorKind::ConnectionReset))
+        }
         Some(Fault::Truncate { to_bytes }) => {
             let cut = content.slice(..to_bytes.min(full));
             let len = cut.len();
@@ -179,7 +182,10 @@ async fn forward(
                 tokio::time::sleep(pause).await;
                 Ok(Frame::data(piece))
             });
-            return answer.header("content-length", full).body(BodyExt::boxed(StreamBody::new(drip))).unwrap();
+            return answer
+                .header("content-length", full)
+                .body(BodyExt::boxed(StreamBody::new(drip)))
+                .unwrap();
         }
         _ => (content, full, None),
     };

@@ -209,7 +209,8 @@ impl Image {
         fs::write(blobs.join(self.digest().hex()), &self.manifest).unwrap();
         let mut descriptor = Descriptor::of(self.media_type, &self.manifest);
         descriptor.annotations.insert("org.opencontainers.image.ref.name".into(), tag.into());
-        let index = json!({ "schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": [descriptor] });
+        let index =
+            json!({ "schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": [descriptor] });
         fs::write(directory.join("index.json"), index.to_string()).unwrap();
         fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
     }

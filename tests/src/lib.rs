@@ -4,14 +4,6 @@
 //! Nothing here skips itself: a server that is missing fails the test that needs it, with the command that installs it
 //! (`cargo xtask test` runs it).
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "this crate is test support: a failure here is a failed test, and tests start processes with an environment"
-)]
-
 pub mod agent;
 pub mod artifacts;
 pub mod broker;

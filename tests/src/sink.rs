@@ -98,9 +98,7 @@ impl Sink {
                 count.changed().await.unwrap();
             }
         };
-        match tokio::time::timeout(Duration::from_secs(120), found).await {
-            Ok(callback) => callback,
-            Err(_) => panic!("no {suffix} for {operation}; arrived: {:#?}", self.received()),
-        }
+        let in_time = tokio::time::timeout(Duration::from_mins(2), found).await;
+        in_time.unwrap_or_else(|_| panic!("no {suffix} for {operation}; arrived: {:#?}", self.received()))
     }
 }

@@ -33,12 +33,15 @@ pub struct TokenRequest {
 impl TokenServer {
     /// Starts one. `grants` maps a repository (or `catalog` for the catalog) to what the user may do there;
     /// `lifetime_seconds` is what the tokens live.
-    pub async fn start(username: &str, password: &str, grants: &[(&str, &[&str])], lifetime_seconds: u64) -> Self {
+    pub async fn start(
+        username: &str,
+        password: &str,
+        grants: &[(&str, &[&str])],
+        lifetime_seconds: u64,
+    ) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(vec!["token.test".into()])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(vec!["token.test".into()]).unwrap().self_signed(&key).unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let issuer = Issuer {
             key: EncodingKey::from_ec_der(&key.serialize_der()),
@@ -47,7 +50,9 @@ impl TokenServer {
             username: username.to_owned(),
             grants: grants
                 .iter()
-                .map(|(name, actions)| ((*name).to_owned(), actions.iter().map(|a| (*a).to_owned()).collect()))
+                .map(|(name, actions)| {
+                    ((*name).to_owned(), actions.iter().map(|a| (*a).to_owned()).collect())
+                })
                 .collect(),
             lifetime_seconds,
             requests: requests.clone(),
@@ -103,7 +108,8 @@ impl Issuer {
                 .collect();
         let service = query.iter().find(|(k, _)| k == "service").map(|(_, v)| v.as_str());
         assert_eq!(service, Some("regent-tests"), "the challenge's service comes back unchanged");
-        let scopes: Vec<String> = query.iter().filter(|(k, _)| k == "scope").map(|(_, v)| v.clone()).collect();
+        let scopes: Vec<String> =
+            query.iter().filter(|(k, _)| k == "scope").map(|(_, v)| v.clone()).collect();
         let given = request.headers().get("authorization").and_then(|v| v.to_str().ok());
         let authenticated = given == Some(self.expected.as_str());
         self.requests.lock().unwrap().push(TokenRequest { scopes: scopes.clone(), authenticated });

@@ -71,20 +71,25 @@ impl Scene {
 fn packages(result: &Value) -> Vec<String> {
     let facts = result["facts"].as_array().unwrap();
     let graph = facts.iter().find(|f| f["type"] == "depGraph").unwrap();
-    let mut ids: Vec<String> =
-        graph["data"]["pkgs"].as_array().unwrap().iter().skip(1).map(|p| p["id"].as_str().unwrap().to_owned()).collect();
+    let mut ids: Vec<String> = graph["data"]["pkgs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .skip(1)
+        .map(|p| p["id"].as_str().unwrap().to_owned())
+        .collect();
     ids.sort();
     ids
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_the_service_asks_through_the_broker_is_answered() {
-    let scene = Scene::set(|registry| {
-        Connection::new("oci-cr", &registry.authority(), "robot", PASSWORD).encoded()
-    })
-    .await;
+    let scene =
+        Scene::set(|registry| Connection::new("oci-cr", &registry.authority(), "robot", PASSWORD).encoded())
+            .await;
 
-    let check: Value = client().get(scene.broker.systemcheck_url()).send().await.unwrap().json().await.unwrap();
+    let check: Value =
+        client().get(scene.broker.systemcheck_url()).send().await.unwrap().json().await.unwrap();
     assert!(check.to_string().contains("true") && !check.to_string().contains("\"ok\":false"), "{check}");
     let (status, check) = scene.call("/validate-credentials").await;
     assert_eq!((status, &check["ok"]), (200, &json!(true)), "{check}");

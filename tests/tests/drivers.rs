@@ -78,14 +78,15 @@ async fn two_drivers_that_claim_one_type_are_refused_until_one_is_bound() {
     }));
     let agent = Agent::start(plugins.path(), &[]).await;
     let refused = agent.get("/list", &connection).await;
-    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(refused.problem(422), "type_ambiguous");
     assert!(refused.text.contains("REGENT_DRIVER_BINDINGS"), "{}", refused.text);
     let other = Connection(json!({
         "type": "fixture-echo", "registryBase": "echo.example", "repositories": "a/b", "tags": "1",
     }));
     assert_eq!(agent.get("/list", &other).await.expect(200), json!(["a/b"]));
 
-    let bound = Agent::start(plugins.path(), &[("REGENT_DRIVER_BINDINGS", "fixture-twin=fixture-twin-b")]).await;
+    let bound =
+        Agent::start(plugins.path(), &[("REGENT_DRIVER_BINDINGS", "fixture-twin=fixture-twin-b")]).await;
     assert_eq!(bound.get("/list", &connection).await.status, 200);
 }
 
@@ -122,14 +123,16 @@ async fn a_driver_that_panics_or_hangs_does_not_stop_the_others() {
     }));
 
     for place in ["before-await", "after-await", "payload", "connect"] {
-        let panicking = Connection(json!({ "type": "fixture-panic", "registryBase": "x.example", "where": place }));
+        let panicking =
+            Connection(json!({ "type": "fixture-panic", "registryBase": "x.example", "where": place }));
         let answer = agent.get("/systemcheck", &panicking).await;
         assert_eq!(answer.problem(502), "driver_panicked", "{place}");
         assert_eq!(agent.get("/list", &echo).await.expect(200), json!(["a/b"]));
     }
     for place in ["local-drop", "drop"] {
         // One that hangs and panics as its call is given up; one that panics when its session is closed.
-        let panicking = Connection(json!({ "type": "fixture-panic", "registryBase": "x.example", "where": place }));
+        let panicking =
+            Connection(json!({ "type": "fixture-panic", "registryBase": "x.example", "where": place }));
         agent.get("/systemcheck", &panicking).await;
     }
     let stuck = Connection(json!({ "type": "fixture-stuck", "registryBase": "x.example", "mode": "block" }));

@@ -25,9 +25,8 @@ impl Scene {
     async fn set() -> Self {
         let auth = Auth::Htpasswd { username: "robot".into(), password: "secret".into() };
         let upstream = Registry::start(auth).await;
-        let image = ImageBuilder::new(Flavor::Oci)
-            .layer(debian_layer().noise("opt", 2), Compression::Gzip)
-            .build();
+        let image =
+            ImageBuilder::new(Flavor::Oci).layer(debian_layer().noise("opt", 2), Compression::Gzip).build();
         image.push(&upstream.authority(), "team/app", "1", upstream.authorization().as_deref()).await;
         let proxy = FaultyRegistry::start(&upstream.authority()).await;
         let sink = Sink::start().await;
@@ -96,13 +95,19 @@ async fn a_connection_that_breaks_in_a_blob_is_resumed_where_it_broke() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_blob_that_always_ends_early_is_a_named_error() {
+async fn a_blob_that_ends_early_is_completed_by_range() {
     let scene = Scene::set().await;
-    scene.proxy.break_with(&scene.layer_path(), usize::MAX, Fault::Truncate { to_bytes: 500_000 });
-    let done = scene.scan().await;
-    assert_eq!(done["status"], "failed", "{done}");
-    let code = done["error"]["type"].as_str().unwrap();
-    assert!(["blob_truncated", "size_mismatch"].contains(&code), "{done}");
+    scene.proxy.break_with(&scene.layer_path(), 3, Fault::Truncate { to_bytes: 500_000 });
+    scene.succeeds().await;
+    let ranges: Vec<_> = scene.proxy.seen().into_iter().filter_map(|s| s.range).collect();
+    assert!(ranges.iter().any(|r| r.starts_with("bytes=500000-")), "{ranges:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_does_not_grow_is_a_named_error() {
+    let scene = Scene::set().await;
+    scene.proxy.break_with(&scene.layer_path(), usize::MAX, Fault::Truncate { to_bytes: 0 });
+    scene.fails_with("blob_truncated").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

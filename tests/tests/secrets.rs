@@ -63,7 +63,9 @@ async fn secrets_reach_no_output_log_metric_or_error() {
     }
     // Broken connections: their content must not be quoted.
     let broken = format!("{{\"type\":\"oci-cr\", \"password\":{CANARY}");
-    for header in [broken.clone(), base64(&broken), base64(&format!("{{\"type\":\"oci-cr\",\"password\":\"{CANARY}"))] {
+    for header in
+        [broken.clone(), base64(&broken), base64(&format!("{{\"type\":\"oci-cr\",\"password\":\"{CANARY}"))]
+    {
         seen.push(agent.get_with("/list", &[("x-cr-credentials", &header)]).await.text);
         seen.push(agent.get_with("/list", &[("authorization", &format!("Bearer {header}"))]).await.text);
     }

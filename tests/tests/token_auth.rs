@@ -41,10 +41,8 @@ impl Scene {
 
     async fn push(&self, image: &Image, repository: &str, tag: &str) {
         // The pusher's own token, from the same server.
-        let url = format!(
-            "{}?service=regent-tests&scope=repository:{repository}:pull,push",
-            self.tokens.realm()
-        );
+        let url =
+            format!("{}?service=regent-tests&scope=repository:{repository}:pull,push", self.tokens.realm());
         let request = regent_tests::http::client().get(url).header("authorization", basic("robot", "secret"));
         let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
         let bearer = format!("Bearer {}", answer["token"].as_str().unwrap());

@@ -47,11 +47,13 @@ fn run_target(
     seeds: &Path,
     seconds: u32,
 ) -> Result<()> {
-    command::run(cargo()
-        .args(["fuzz", "run", "-s", "none", "--fuzz-dir"])
-        .arg(folder)
-        .arg(target)
-        .args([corpus, seeds])
-        .args(["--", &format!("-max_total_time={seconds}"), "-max_len=65536", "-verbosity=0"])
-        .env("PATH", path))
+    command::run(
+        cargo()
+            .args(["fuzz", "run", "-s", "none", "--fuzz-dir"])
+            .arg(folder)
+            .arg(target)
+            .args([corpus, seeds])
+            .args(["--", &format!("-max_total_time={seconds}"), "-max_len=65536", "-verbosity=0"])
+            .env("PATH", path),
+    )
 }

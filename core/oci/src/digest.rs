@@ -88,11 +88,7 @@ impl Digest {
     /// [`Error::DigestMismatch`].
     pub fn verify(&self, bytes: &[u8]) -> Result<(), Error> {
         let actual = Self::of(self.algorithm, bytes);
-        if actual == *self {
-            Ok(())
-        } else {
-            Err(Error::DigestMismatch { expected: self.clone(), actual })
-        }
+        if actual == *self { Ok(()) } else { Err(Error::DigestMismatch { expected: self.clone(), actual }) }
     }
 
     fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Self {

@@ -71,7 +71,10 @@ impl fmt::Display for Rule {
             Self::TooLong(limit) => write!(f, "is longer than {limit} characters"),
             Self::Character(at) => write!(f, "has a character that is not allowed at offset {at}"),
             Self::Component(at) => {
-                write!(f, "has an empty component, or one that begins or ends with a separator, at offset {at}")
+                write!(
+                    f,
+                    "has an empty component, or one that begins or ends with a separator, at offset {at}"
+                )
             }
             Self::NoAlgorithm => f.write_str("does not begin with an algorithm and a colon"),
             Self::UnknownAlgorithm => f.write_str("has an algorithm other than sha256 and sha512"),

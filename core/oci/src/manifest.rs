@@ -193,9 +193,8 @@ impl Index {
             .collect();
         let platform_of = |d: &Descriptor| d.platform.clone().unwrap_or_else(Platform::linux_amd64);
         let exact = candidates.iter().find(|d| platform_of(d).variant == target.variant);
-        let implied = candidates
-            .iter()
-            .find(|d| platform_of(d).effective_variant() == target.effective_variant());
+        let implied =
+            candidates.iter().find(|d| platform_of(d).effective_variant() == target.effective_variant());
         let single = match candidates.as_slice() {
             [only] if target.variant.is_none() || platform_of(only).variant.is_none() => Some(only),
             _ => None,
@@ -275,7 +274,8 @@ mod tests {
                 Err("neither an image"),
             ),
             (
-                r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#.into(),
+                r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#
+                    .into(),
                 Some("application/vnd.oci.image.manifest.v1+json"),
                 Err("was sent as"),
             ),

@@ -110,7 +110,9 @@ impl Fault for TransportError {
     fn retry(&self) -> Retry {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } => Retry::Backoff,
-            Self::Refused { .. } | Self::Invalid { .. } | Self::Tls { .. } | Self::TooLarge { .. } => Retry::Never,
+            Self::Refused { .. } | Self::Invalid { .. } | Self::Tls { .. } | Self::TooLarge { .. } => {
+                Retry::Never
+            }
         }
     }
 

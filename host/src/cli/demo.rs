@@ -18,7 +18,7 @@ use warp::Filter as _;
 use super::{Failure, output};
 
 /// The whole demo takes a second or two; a machine under load gets more.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) async fn run() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
@@ -45,12 +45,16 @@ async fn call_it(agent: &Agent, mut callbacks: mpsc::Receiver<(String, Value)>) 
         show(&format!("GET {path}\n{}\n", shortened(&answer)));
     }
     for tag in ["debian", "alpine"] {
-        let accepted = agent.post("/scan", &json!({ "image": format!("team/app:{tag}"), "correlationId": tag })).await?;
+        let accepted =
+            agent.post("/scan", &json!({ "image": format!("team/app:{tag}"), "correlationId": tag })).await?;
         show(&format!("POST /scan team/app:{tag}\n{accepted}"));
         loop {
             let next = tokio::time::timeout(PATIENCE, callbacks.recv()).await;
             let Ok(Some((path, body))) = next else {
-                return Err(Failure::other(format!("no callback for team/app:{tag} within {} s", PATIENCE.as_secs())));
+                return Err(Failure::other(format!(
+                    "no callback for team/app:{tag} within {} s",
+                    PATIENCE.as_secs()
+                )));
             };
             show(&format!("  callback {path}\n  {}", summary(&body)));
             if path.ends_with("/done") {
@@ -104,7 +108,10 @@ fn start_sink() -> Result<(mpsc::Receiver<(String, Value)>, u16), Failure> {
             let sender = sender.clone();
             async move {
                 let taken = sender.send((path.as_str().to_owned(), body)).await;
-                warp::reply::with_status("", if taken.is_ok() { http::StatusCode::OK } else { http::StatusCode::GONE })
+                warp::reply::with_status(
+                    "",
+                    if taken.is_ok() { http::StatusCode::OK } else { http::StatusCode::GONE },
+                )
             }
         },
     );
@@ -187,7 +194,6 @@ impl Agent {
         }
         Ok(serde_json::from_str(&text)?)
     }
-
 }
 
 impl Drop for Agent {

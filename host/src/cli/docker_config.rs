@@ -113,7 +113,9 @@ mod tests {
 
     #[test]
     fn helpers_are_named() {
-        for (registry, helper) in [("cloud.example", "cloud"), ("stored.example", "desktop"), ("odd.example", "desktop")] {
+        for (registry, helper) in
+            [("cloud.example", "cloud"), ("stored.example", "desktop"), ("odd.example", "desktop")]
+        {
             match find_in(CONFIG, registry) {
                 Found::Helper(name) => assert_eq!(name, helper),
                 other => panic!("{registry}: {other:?}"),

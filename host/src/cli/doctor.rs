@@ -12,12 +12,16 @@ pub(super) async fn run() -> Result<(), Failure> {
     let mut report = Report::default();
     let settings = parts::settings()?;
     let set: Vec<String> = settings.effective().map(|(name, value)| format!("{name}={value}")).collect();
-    report.good(&format!("settings: {}", if set.is_empty() { "all at their defaults".into() } else { set.join(" ") }));
+    report.good(&format!(
+        "settings: {}",
+        if set.is_empty() { "all at their defaults".into() } else { set.join(" ") }
+    ));
     report.data_directory(&settings.data_dir);
     let parts = parts::Parts::new(settings, false)?;
 
     let drivers = parts.drivers.list();
-    let serving = drivers.iter().filter(|d| matches!(d.state, DriverState::Ready | DriverState::Loaded)).count();
+    let serving =
+        drivers.iter().filter(|d| matches!(d.state, DriverState::Ready | DriverState::Loaded)).count();
     if serving == 0 {
         let directory = parts.settings.plugin_dir();
         report.bad(&format!("drivers: none in {}; set REGENT_PLUGIN_DIR", directory.display()));
@@ -66,7 +70,12 @@ impl Report {
         let tried = std::fs::create_dir_all(directory).and_then(|()| tempfile::tempfile_in(directory));
         match tried {
             Ok(_) => self.good(&format!("data: {} is writable", directory.display())),
-            Err(e) => self.bad(&format!("data: {} is not writable ({e}); set REGENT_DATA_DIR", directory.display())),
+            Err(e) => {
+                self.bad(&format!(
+                    "data: {} is not writable ({e}); set REGENT_DATA_DIR",
+                    directory.display()
+                ));
+            }
         }
     }
 

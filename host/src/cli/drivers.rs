@@ -25,7 +25,13 @@ pub(super) fn list() -> Result<(), Failure> {
             |d| (format!("{} {}", d.name, d.version), d.types.join(", ")),
         );
         // Writing to a String can't fail.
-        let _ = writeln!(text, "{:<40} {name:<16} {:<10} {types}{}", file_name(info), info.state.as_str(), why(info));
+        let _ = writeln!(
+            text,
+            "{:<40} {name:<16} {:<10} {types}{}",
+            file_name(info),
+            info.state.as_str(),
+            why(info)
+        );
     }
     output::write(None, text.as_bytes())
 }

@@ -27,7 +27,9 @@ impl Progress for Shown {
         let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
         match (event, &self.bars) {
             (ProgressEvent::Resolved(image), Some(bars)) => {
-                let style = ProgressStyle::with_template("{prefix:.dim} {wide_bar} {bytes:>10}/{total_bytes:<10} {msg}");
+                let style = ProgressStyle::with_template(
+                    "{prefix:.dim} {wide_bar} {bytes:>10}/{total_bytes:<10} {msg}",
+                );
                 let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
                 for layer in &image.image.layers {
                     let bar = bars.add(ProgressBar::new(layer.size_bytes).with_style(style.clone()));

@@ -30,19 +30,14 @@ pub(super) async fn run(arguments: &ScanArgs) -> Result<(), Failure> {
             (parts.open_connection(&connection).await?, image, name)
         }
     };
-    let limits =
-        ScanLimits { max_image_bytes: parts.settings.max_image_size_bytes, ..ScanLimits::default() };
+    let limits = ScanLimits { max_image_bytes: parts.settings.max_image_size_bytes, ..ScanLimits::default() };
     let platform = options.platform.as_ref().or(arguments.image.platform.as_ref());
     let scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES);
     let scanned = scanner.scan(&registry, &image, platform, &limits, &Shown::new()).await?;
     let text = match arguments.format {
-        Format::Table => regent_report::table(
-            &scanned.facts,
-            &name,
-            scanned.digests.as_ref(),
-            &scanned.findings,
-            &options,
-        ),
+        Format::Table => {
+            regent_report::table(&scanned.facts, &name, scanned.digests.as_ref(), &scanned.findings, &options)
+        }
         Format::ScanResult => {
             let response = scanning::report(&scanned, &name, &options)?;
             serde_json::to_string(&response)? + "\n"

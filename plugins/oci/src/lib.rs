@@ -8,7 +8,9 @@
 
 use std::sync::Arc;
 
-use regent_distribution::{Authenticator, Credentials, Endpoint, Freshness, PageQuery, PathMeaning, Scope, Session};
+use regent_distribution::{
+    Authenticator, Credentials, Endpoint, Freshness, PageQuery, PathMeaning, Scope, Session,
+};
 use regent_plugin_api::oci::{RepositoryName, Tag};
 use regent_plugin_api::transport::{Class, Fault as _};
 use regent_plugin_api::{
@@ -72,9 +74,17 @@ impl Driver for Oci {
         };
         let checks = vec![
             check("reached", Outcome::Passed, format!("{registry} answers at /v2/")),
-            check("authenticated", Outcome::Passed, format!("{registry} accepts the connection's credentials")),
+            check(
+                "authenticated",
+                Outcome::Passed,
+                format!("{registry} accepts the connection's credentials"),
+            ),
             list,
-            check("pull", Outcome::Skipped, "the right to pull is granted repository by repository".to_owned()),
+            check(
+                "pull",
+                Outcome::Skipped,
+                "the right to pull is granted repository by repository".to_owned(),
+            ),
         ];
         Ok(Validation { registry, checks })
     }
@@ -105,8 +115,12 @@ fn credentials(settings: &Settings) -> Result<Credentials> {
         (Some(username), Some(password), _) => {
             Ok(Credentials::Basic { username: username.to_owned(), password: password.clone() })
         }
-        (Some(_), None, _) => Err(Error::invalid_setting("password", "is missing, while there is a username")),
-        (None, Some(_), _) => Err(Error::invalid_setting("username", "is missing, while there is a password")),
+        (Some(_), None, _) => {
+            Err(Error::invalid_setting("password", "is missing, while there is a username"))
+        }
+        (None, Some(_), _) => {
+            Err(Error::invalid_setting("username", "is missing, while there is a password"))
+        }
         (None, None, Some(token)) => Ok(Credentials::Bearer(token.clone())),
         (None, None, None) => Ok(Credentials::Anonymous),
     }

@@ -2,15 +2,6 @@
 //!
 //! `bench REGENT FLOOR PLUGINS MEBIBYTES RUNS`. Whole processes, as the operating system accounts for them (GNU time).
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a measuring program: anything that fails ends it"
-)]
-
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -221,7 +212,9 @@ async fn driver_call(plugins: &Path) {
         Settings::new("oci-layout", [("registryBase".to_owned(), base.into())], false)
     };
     let services = || regent_plugin_api::testkit::Script::new().shared();
-    let file = LibraryFile::read(&plugins.join("libregent_driver_local.so"), &FilePolicy::in_directory(plugins)).unwrap();
+    let file =
+        LibraryFile::read(&plugins.join("libregent_driver_local.so"), &FilePolicy::in_directory(plugins))
+            .unwrap();
     let loaded = regent_plugin_api::load::load(&file).unwrap().connect(&settings(), services()).unwrap();
     let native = regent_driver_local::DRIVER.connect(settings(), services()).unwrap();
     let repository = "image".parse().unwrap();
@@ -236,5 +229,7 @@ async fn driver_call(plugins: &Path) {
     measure(&loaded).await;
     measure(&*native).await;
     let (through, within) = (measure(&loaded).await, measure(&*native).await);
-    println!("a page of tags from the local driver: {through:.2} µs through the library, {within:.2} µs linked in");
+    println!(
+        "a page of tags from the local driver: {through:.2} µs through the library, {within:.2} µs linked in"
+    );
 }

@@ -2,14 +2,6 @@
 //!
 //! `floor http://HOST/v2/REPOSITORY TAG`: two layers at a time, each on a thread of its own, as the scanner reads them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a measuring program: anything that fails ends it"
-)]
-
 use std::io::Read;
 use std::sync::mpsc::{Receiver, sync_channel};
 

@@ -20,7 +20,8 @@ const ALPINE_RELEASE: &str =
 pub(super) fn write(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory.join("blobs/sha256"))?;
     // The upper layer brings a newer database, as `apt-get install curl` does.
-    let base: String = DPKG_STATUS.split("\n\n").filter(|s| !s.contains("curl")).collect::<Vec<_>>().join("\n\n");
+    let base: String =
+        DPKG_STATUS.split("\n\n").filter(|s| !s.contains("curl")).collect::<Vec<_>>().join("\n\n");
     let debian = image(
         directory,
         &[

@@ -86,6 +86,16 @@ async fn a_burst_of_server_errors_is_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_driver_waits_out_what_its_listing_meets() {
+    let scene = Scene::set().await;
+    scene.proxy.break_with("/tags/list", 1, Fault::Status(429, vec![("retry-after", "1".into())]));
+    scene.proxy.break_with("/tags/list", 1, Fault::Status(503, vec![]));
+    scene.proxy.break_with("/_catalog", 1, Fault::Reset { after_bytes: 1 });
+    assert_eq!(scene.agent.get("/list/team/app", &scene.connection).await.expect(200), json!(["1"]));
+    assert_eq!(scene.agent.get("/list", &scene.connection).await.expect(200), json!(["team/app"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_breaks_in_a_blob_is_resumed_where_it_broke() {
     let scene = Scene::set().await;
     scene.proxy.break_with(&scene.layer_path(), 2, Fault::Reset { after_bytes: 700_000 });

@@ -56,7 +56,8 @@ impl Transport for Services {
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.on_runtime(tokio::time::sleep(duration)).await;
+            // Made there as well: a timer belongs to the runtime it is made in, and the driver's thread has none.
+            self.on_runtime(async move { tokio::time::sleep(duration).await }).await;
         })
     }
 

@@ -69,7 +69,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `REGENT_SHUTDOWN_GRACE`.
     pub shutdown_grace: Duration,
-    set: Vec<(&'static Setting, String)>,
+    /// What is set, as it may be shown.
+    set: Vec<(&'static str, String)>,
 }
 
 /// The files of the served certificate.
@@ -90,10 +91,10 @@ pub enum DriverTrust {
     Pinned,
 }
 
-/// Where callbacks may go, and for how long they are tried.
-#[derive(Debug, Clone)]
+/// Where callbacks may go, and for how long they are tried. `Debug` shows no password of the URL.
+#[derive(Clone)]
 pub struct CallbackSettings {
-    /// `BROKER_CLIENT_URL`.
+    /// `BROKER_CLIENT_URL`; may hold a password.
     pub broker_client_url: Option<Url>,
     /// `REGENT_CALLBACK_HOSTS`, lower case.
     pub hosts: Vec<String>,
@@ -241,10 +242,38 @@ impl Settings {
 
     /// The settings that are set, with their values; secret ones as `set`. For the log at start-up.
     pub fn effective(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.set
-            .iter()
-            .map(|(setting, value)| (setting.name, if setting.secret { "set" } else { value.as_str() }))
+        self.set.iter().map(|(name, shown)| (*name, shown.as_str()))
     }
+}
+
+impl fmt::Debug for CallbackSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallbackSettings")
+            .field("broker_client_url", &self.broker_client_url.as_ref().map(|url| shown_url(url.as_str())))
+            .field("hosts", &self.hosts)
+            .field("deadline", &self.deadline)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+/// What may be shown of a setting's value: of a secret that it is set, of a URL all but its user name and password.
+fn shown(setting: &Setting, value: &str) -> String {
+    match setting.kind {
+        _ if setting.secret => "set".to_owned(),
+        Kind::Url => shown_url(value),
+        _ => value.to_owned(),
+    }
+}
+
+fn shown_url(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else { return "not a URL".to_owned() };
+    if url.username().is_empty() && url.password().is_none() {
+        return text.to_owned();
+    }
+    // Fails only for URLs without a host, which have neither.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.into()
 }
 
 /// An environment variable of this process, for drivers whose description declares its name.
@@ -283,7 +312,7 @@ fn default_data_dir(lookup: &impl Fn(&str) -> Option<String>) -> PathBuf {
 struct Reader<'a, L> {
     lookup: &'a L,
     faults: Vec<(&'static str, String)>,
-    set: Vec<(&'static Setting, String)>,
+    set: Vec<(&'static str, String)>,
 }
 
 impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
@@ -295,7 +324,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
         let value = names.filter_map(|n| (self.lookup)(n)).find(|v| !v.trim().is_empty())?;
         // A password may begin or end with a blank, so a secret stays as it is.
         let value = if setting.secret { value } else { value.trim().to_owned() };
-        self.set.push((setting, value.clone()));
+        self.set.push((setting.name, shown(setting, &value)));
         Some(value)
     }
 

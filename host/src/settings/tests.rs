@@ -72,14 +72,17 @@ fn secrets_show_as_set_and_nowhere_else() {
     let settings = read(&[
         ("CR_PASSWORD", " hunter2 "),
         ("CR_TYPE", "harbor-cr"),
+        ("CR_CREDENTIALS", "hunter2"),
         ("HTTP_PROXY", "http://u:hunter2@proxy:3128"),
+        ("BROKER_CLIENT_URL", "http://u:hunter2@broker-client:8000/base"),
     ])
     .unwrap();
     let effective: Vec<_> = settings.effective().collect();
     assert!(effective.contains(&("CR_PASSWORD", "set")), "{effective:?}");
     assert!(effective.contains(&("CR_TYPE", "harbor-cr")), "{effective:?}");
+    assert!(effective.contains(&("BROKER_CLIENT_URL", "http://broker-client:8000/base")), "{effective:?}");
     assert_eq!(settings.own_connection.get("CR_PASSWORD").unwrap().expose_secret(), " hunter2 ");
-    let shown = format!("{effective:?} {:?}", settings.network);
+    let shown = format!("{effective:?} {settings:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
 }
 

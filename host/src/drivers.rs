@@ -288,7 +288,8 @@ fn unloadable(connection: &Connection, entry: &Entry, reason: &str) -> Error {
 }
 
 /// The hosts that a description's egress comes to: `{field}` stands for the hosts that the connection names in that
-/// field, joined by commas.
+/// field, joined by commas. An address that only a driver may name (`Egress::is_for_drivers_alone`) is left out there: a
+/// request would reach the credentials of this machine's instance with it.
 fn declared_hosts(egress: &[String], connection: &Connection) -> Vec<String> {
     let mut hosts = Vec::new();
     for pattern in egress {
@@ -296,7 +297,9 @@ fn declared_hosts(egress: &[String], connection: &Connection) -> Vec<String> {
             None => hosts.push(pattern.clone()),
             Some(field) => {
                 let named = connection.text(field).unwrap_or_default();
-                hosts.extend(named.split(',').map(str::trim).filter(|h| !h.is_empty()).map(str::to_owned));
+                let named = named.split(',').map(str::trim);
+                let usable = named.filter(|h| !h.is_empty() && !Egress::is_for_drivers_alone(h));
+                hosts.extend(usable.map(str::to_owned));
             }
         }
     }

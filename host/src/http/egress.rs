@@ -90,6 +90,13 @@ impl Egress {
         Self::new(None, &[], &InsecureRegistries::all(), Others::Any)
     }
 
+    /// Whether this `host` or `host:port` is a link-local or metadata address, however it is written. Only a driver's
+    /// description may declare one, never a connection.
+    pub fn is_for_drivers_alone(host: &str) -> bool {
+        let url = Url::parse(&format!("http://{}", host.trim()));
+        url.is_ok_and(|url| url.host().is_some_and(|h| Network::of_literal(&h) == Some(Network::Forbidden)))
+    }
+
     fn new(base: Option<&str>, declared: &[String], insecure: &InsecureRegistries, others: Others) -> Self {
         let rules = Rules {
             registry: base.and_then(authority),

@@ -14,8 +14,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use regent_distribution::{PageLimits, Pages, Verify};
-use regent_oci::{Descriptor, Digest, ImageRef, Manifest, Platform, Reference, RepositoryName, Tag};
+use regent_distribution::{ManifestHead, PageLimits, Pages, Verify};
+use regent_oci::{Descriptor, ImageRef, Manifest, Platform, Reference, RepositoryName, Tag};
 use regent_plugin_api::{Cursor, Description, Page, PageRequest, TagDetail, Validation};
 use regent_transport::{Class, Fault as _, Transport};
 
@@ -144,8 +144,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn digest(&self, image: &ImageRef) -> Result<Digest, Error> {
-        self.contents.head(image.repository(), image.reference()).await.map(|head| head.digest)
+    pub async fn head(&self, image: &ImageRef) -> Result<ManifestHead, Error> {
+        self.contents.head(image.repository(), image.reference()).await
     }
 
     /// The manifest or index that a reference leads to, verified.

@@ -2,6 +2,7 @@
 //! the registry was being asked.
 
 use http::HeaderMap;
+use regent_distribution::ManifestHead;
 use regent_oci::{Digest, ImageRef, Platform, RepositoryName};
 use regent_plugin_api::{Cursor, Outcome};
 use regent_report::Compat;
@@ -99,9 +100,14 @@ pub(super) async fn state_identifier(
 ) -> Result<Answer, Problem> {
     let platform = platform.map(parse_platform).transpose()?;
     let (registry, _) = context.open(headers, None).await?;
-    let digest = context.call(&registry, registry.digest(image)).await?;
-    let state_identifier = identifier(&digest, platform.as_ref(), context.compat).to_string();
-    Ok(Answer::ok(&wire::StateIdentifier { state_identifier, digest: digest.to_string() }))
+    let head = context.call(&registry, registry.head(image)).await?;
+    Ok(Answer::ok(&state(&head, platform.as_ref(), context.compat)))
+}
+
+fn state(head: &ManifestHead, platform: Option<&Platform>, compat: Compat) -> wire::StateIdentifier {
+    let state_identifier = identifier(&head.digest, platform, compat).to_string();
+    let index_digest = head.media_type.is_index().then(|| head.digest.to_string());
+    wire::StateIdentifier { state_identifier, index_digest }
 }
 
 /// Changes if and only if another scan could give another result: with the content (the digest), with what is made of it
@@ -134,6 +140,8 @@ fn outcome(outcome: Outcome) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use regent_oci::MediaType;
+
     use super::*;
 
     #[test]
@@ -148,6 +156,21 @@ mod tests {
             identifier(&a, None, Compat::V9_20),
         ] {
             assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn the_digest_is_told_of_an_index_and_of_nothing_else() {
+        let rows =
+            [(MediaType::OCI_INDEX, true), (MediaType::DOCKER_INDEX, true), (MediaType::OCI_MANIFEST, false)];
+        for (media_type, is_told) in rows {
+            let head = ManifestHead {
+                digest: Digest::sha256(b"a"),
+                media_type: MediaType::new(media_type),
+                size_bytes: None,
+            };
+            let state = state(&head, None, Compat::V9_8);
+            assert_eq!(state.index_digest, is_told.then(|| head.digest.to_string()), "{media_type}");
         }
     }
 }

@@ -191,7 +191,7 @@ fn schemas() -> Value {
             ("layers", "Layer[]"), ("manifest", "object"), ("config", "object"),
         ]),
         "Layer": object(&[("digest", "string"), ("mediaType", "string"), ("sizeBytes", "integer")]),
-        "StateIdentifier": object(&[("stateIdentifier", "string"), ("digest", "string")]),
+        "StateIdentifier": object(&[("stateIdentifier", "string"), ("indexDigest?", "string")]),
         "Operation": object(&[
             ("operationId", "string"), ("kind", "string"), ("image", "string"), ("type", "string"),
             ("correlationId?", "string"), ("state", "string"), ("acceptedAt?", "time"), ("since?", "time"),

@@ -182,8 +182,9 @@ pub struct Layer {
 pub struct StateIdentifier {
     /// Equal for two requests if and only if a scan would give the same result.
     pub state_identifier: String,
-    /// What the reference leads to, manifest or index.
-    pub digest: String,
+    /// What the reference leads to, if that is an index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_digest: Option<String>,
 }
 
 /// An element of `GET /drivers`.

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
-use regent_oci::MediaType;
+use regent_oci::{Digest, MediaType};
 use secrecy::SecretString;
 
 use super::*;
@@ -118,7 +118,7 @@ async fn tags_are_asked_for_one_by_one_where_the_driver_has_no_details() {
         size_bytes: None,
     };
     assert_eq!(details, [expected]);
-    assert_eq!(registry.digest(&image("app:1")).await.unwrap(), Digest::sha256(&index));
+    assert_eq!(registry.head(&image("app:1")).await.unwrap().digest, Digest::sha256(&index));
 }
 
 #[tokio::test]
@@ -156,6 +156,6 @@ async fn a_registry_that_refuses_for_good_is_told_with_its_driver() {
     })
     .await;
     let registry = open("gate", &server.url("")).await;
-    let error = registry.digest(&image("team/app:1")).await.unwrap_err();
+    let error = registry.head(&image("team/app:1")).await.unwrap_err();
     assert_eq!((error.class(), error.driver()), (Class::Authentication, Some("gate")), "{error}");
 }

@@ -108,8 +108,21 @@ pub async fn write(
     write_file(&root.join("index.json"), index.to_string().as_bytes()).await?;
     write_file(&root.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#).await?;
 
-    // An empty directory of that name gives way to a rename.
-    std::fs::rename(root, directory).map_err(failed(directory))?;
+    publish(staging, directory)
+}
+
+/// Puts what was written under its name.
+fn publish(staging: tempfile::TempDir, directory: &Path) -> Result<(), Error> {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    // An empty directory of that name gives way to a rename. One that is not was empty before: the same image was brought
+    // by someone else meanwhile.
+    std::fs::rename(staging.path(), directory).map_err(|source| {
+        let path = directory.to_owned();
+        match source.kind() {
+            AlreadyExists | DirectoryNotEmpty | NotADirectory => Error::Occupied { path },
+            _ => Error::Disk { path, source },
+        }
+    })?;
     let _ = staging.keep();
     Ok(())
 }
@@ -146,4 +159,26 @@ async fn create_parent(path: &Path) -> Result<(), Error> {
 fn blob_path(root: &Path, descriptor: &Descriptor) -> PathBuf {
     let digest = &descriptor.digest;
     root.join("blobs").join(digest.algorithm().as_str()).join(digest.hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_writers_of_one_layout_the_second_finds_it_occupied_and_leaves_nothing_behind() {
+        let parent = tempfile::tempdir().unwrap();
+        let target = parent.path().join("sha256-00");
+        let staged = |content: &str| {
+            let staging = tempfile::tempdir_in(parent.path()).unwrap();
+            std::fs::write(staging.path().join("index.json"), content).unwrap();
+            staging
+        };
+        let (first, second) = (staged("first"), staged("second"));
+        publish(first, &target).unwrap();
+        let error = publish(second, &target).unwrap_err();
+        assert_eq!(error.code(), "target_occupied");
+        assert_eq!(std::fs::read_to_string(target.join("index.json")).unwrap(), "first");
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
 }

@@ -17,9 +17,33 @@ const fn row(code: &'static str, status: u16, title: &'static str, remedy: &'sta
     Code { code, status, title, remedy }
 }
 
-/// All codes of the host and the core crates, in alphabetical order. A driver may add codes of its own: those get
-/// their status from their class.
+/// All codes of the host, the core crates, the plugin API and the driver for local images, in alphabetical order. Another
+/// driver may add codes of its own: those get their status from their class.
 pub const CODES: &[Code] = &[
+    row(
+        "archive_damaged",
+        502,
+        "An archive is damaged",
+        "Save or copy the archive again; the detail says what is wrong with it.",
+    ),
+    row(
+        "archive_truncated",
+        502,
+        "An archive ends early",
+        "Save or copy the archive again; what wrote it was cut off.",
+    ),
+    row(
+        "archive_unsupported",
+        501,
+        "An archive of a kind that is not read",
+        "Save the image as a Docker, OCI or Kaniko archive, or as an OCI image layout.",
+    ),
+    row(
+        "blob_handle_unknown",
+        500,
+        "A blob was not open any more",
+        "Report it with the log around the request id.",
+    ),
     row(
         "blob_truncated",
         502,
@@ -118,10 +142,22 @@ pub const CODES: &[Code] = &[
         "Check space and permissions of `REGENT_DATA_DIR`.",
     ),
     row(
+        "document_invalid",
+        502,
+        "A document of the archive can't be used",
+        "Save or copy the archive again; the detail names the document and the place in it.",
+    ),
+    row(
         "driver_busy",
         503,
         "The driver has too many calls at once",
         "Try again; if it stays, the registry answers too slowly for what is asked of it.",
+    ),
+    row(
+        "driver_contract_broken",
+        502,
+        "The driver broke its contract",
+        "Report it with the log around the request id; other drivers are not affected.",
     ),
     row(
         "driver_panicked",
@@ -172,6 +208,12 @@ pub const CODES: &[Code] = &[
         "Check that the connection's type is the one for this registry.",
     ),
     row(
+        "host_panicked",
+        500,
+        "The agent failed in a driver's call",
+        "Report it with the log around the request id.",
+    ),
+    row(
         "image_too_large",
         413,
         "The image is too large",
@@ -179,6 +221,7 @@ pub const CODES: &[Code] = &[
     ),
     row("index_too_deep", 422, "Indexes in indexes", "Ask for the digest of one image instead of the index."),
     row("internal", 500, "The agent failed", "Report it with the log around the request id."),
+    row("layer_missing", 404, "The archive lacks a layer", "Save the image again, with all its layers."),
     row(
         "layer_undecodable",
         502,
@@ -190,6 +233,12 @@ pub const CODES: &[Code] = &[
         502,
         "A layer could not be read to its end",
         "Try again; if it stays, look at the network and the registry's storage.",
+    ),
+    row(
+        "layout_unsupported",
+        501,
+        "Not an image layout of a version that is read",
+        "The directory has to be an OCI image layout of version 1.0.",
     ),
     row(
         "limit_exceeded",
@@ -210,12 +259,24 @@ pub const CODES: &[Code] = &[
         "A manifest can't be used",
         "Build or push the image again; its manifest breaks the specification.",
     ),
+    row(
+        "manifest_missing",
+        404,
+        "The archive names no image",
+        "Save the image again; the archive or layout has no manifest.",
+    ),
     row("method_not_allowed", 405, "Not with this method", "Use a method of the `Allow` header."),
     row(
         "name_invalid",
         400,
         "Not a name",
         "The detail says which rule the repository, tag or digest breaks.",
+    ),
+    row(
+        "no_thread",
+        503,
+        "No thread for the driver",
+        "Raise the limits of processes and memory of the agent's machine or container.",
     ),
     row(
         "not_found",
@@ -248,6 +309,24 @@ pub const CODES: &[Code] = &[
         "A listing that goes in circles",
         "Look at the registry: a page names one that came before.",
     ),
+    row(
+        "path_not_found",
+        404,
+        "The path is not there",
+        "Check the connection's `registryBase`, as the agent's machine or container sees it.",
+    ),
+    row(
+        "path_outside_root",
+        403,
+        "A link leads out of the image",
+        "Put the files into the image's own directory; links out of it are not followed.",
+    ),
+    row(
+        "path_unreadable",
+        403,
+        "The path may not be read",
+        "Let the agent's user read the file or directory.",
+    ),
     row("permission_missing", 403, "The credentials lack a right", "Grant the right that the detail names."),
     row(
         "platform_absent",
@@ -262,6 +341,12 @@ pub const CODES: &[Code] = &[
         "Wait as `Retry-After` says; raise `MAX_ACTIVE_OPERATIONS` or `REGENT_QUEUE_LENGTH`, or add a replica.",
     ),
     row("rate_limited", 429, "The registry throttles", "Wait, or use credentials with a higher limit."),
+    row(
+        "read_failed",
+        502,
+        "A file could not be read",
+        "Look at the disk or the share that the image is on.",
+    ),
     row(
         "realm_refused",
         502,
@@ -355,6 +440,12 @@ pub const CODES: &[Code] = &[
         502,
         "The registry's certificate is not trusted",
         "Give its authority to `NODE_EXTRA_CA_CERTS`; check name and dates of the certificate.",
+    ),
+    row(
+        "too_many_open_blobs",
+        503,
+        "Too many layers are read at once",
+        "Try again; if it stays, lower `MAX_ACTIVE_OPERATIONS`.",
     ),
     row(
         "type_ambiguous",

@@ -3,10 +3,12 @@
 //! [`routes`] is the whole of it as a warp filter. A request line becomes a [`route::Route`], the route's function asks
 //! the parts in [`Context`], and what comes out is an answer or a [`problem::Problem`]; shapes are in [`wire`].
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, Method};
+use tokio::time::timeout;
+use tracing::Instrument as _;
 use uuid::Uuid;
 use warp::filters::BoxedFilter;
 use warp::{Buf, Filter};
@@ -34,6 +36,8 @@ use route::Route;
 
 /// The largest body that is read: what the broker lets through.
 const MAX_BODY_BYTES: usize = 10 << 20;
+/// Time for a body to arrive: an operation's has some kilobytes.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest request id that is taken over from a caller.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
@@ -68,7 +72,11 @@ async fn respond<B: Buf>(
     let route = Route::parse(method, path, query);
     let pattern = route.as_ref().map_or("unknown", Route::pattern);
     let outcome = match route {
-        Ok(route) => answer(context, route, &Query::parse(query), headers, body, given_id).await,
+        Ok(route) => {
+            // An error, so that it is there at every level: faults are logged where they are met, under this id.
+            let span = tracing::error_span!("request", id, route = pattern);
+            answer(context, route, &Query::parse(query), headers, body, given_id).instrument(span).await
+        }
         Err(problem) => Err(problem),
     };
     let answer = outcome.unwrap_or_else(|problem| {
@@ -136,8 +144,17 @@ fn request_id(headers: &HeaderMap) -> Option<&str> {
     (!id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES).then_some(id)
 }
 
-/// The whole body, counted while it is read: a length in a header is a claim.
+/// The whole body, as long as it arrives in time.
 async fn collect<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Result<Vec<u8>, Problem> {
+    let late = |_| {
+        let seconds = BODY_TIMEOUT.as_secs();
+        Problem::new("request_malformed", format!("the body did not arrive within {seconds} s"))
+    };
+    timeout(BODY_TIMEOUT, collect_all(body)).await.map_err(late)?
+}
+
+/// Counted while it is read: a length in a header is a claim.
+async fn collect_all<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Result<Vec<u8>, Problem> {
     let mut body = std::pin::pin!(body);
     let mut whole = Vec::new();
     while let Some(piece) = body.next().await {

@@ -220,8 +220,9 @@ impl Worker {
     /// Takes these steps while the lease is held, and notes how they ended.
     async fn hold(&self, lease: &Lease, steps: impl Future<Output = Result<Step, QueueError>> + Send) {
         let Operation { id, request, .. } = &lease.operation;
+        // An error, so that it is there at every level: faults are logged where they are met, under this id.
         let span =
-            tracing::info_span!("operation", id = %id, kind = request.kind.as_str(), image = %request.image);
+            tracing::error_span!("operation", id = %id, kind = request.kind.as_str(), image = %request.image);
         let held = async {
             tracing::info!(attempt = lease.attempt, "operation begins");
             let ended = tokio::select! {

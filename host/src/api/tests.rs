@@ -463,3 +463,47 @@ fn the_operating_manual_has_the_tables_of_this_build() {
         assert!(manual.contains(&table), "the table of {name} in docs/operating.md should be:\n{table}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_is_not_waited_for() {
+    let never = futures_util::stream::pending::<Result<Bytes, warp::Error>>();
+    let problem = collect(never).await.unwrap_err();
+    assert_eq!((problem.status, problem.code.as_str()), (400, "request_malformed"));
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_cause_of_an_internal_fault_is_logged_under_the_requests_id() {
+    // With one subscriber alone, `tracing` asks the thread that comes first whether a line is wanted, and no other.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::ERROR)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let request = Request::get("/list")
+        .header("x-cr-credentials", connection("scripted", "panics"))
+        .header("snyk-request-id", "r-17")
+        .body(Full::default())
+        .unwrap();
+    assert_eq!(Agent::new().send(request).await.problem(), (502, "driver_panicked".to_owned()));
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.lines().any(|line| line.contains("internal error") && line.contains("r-17")), "{text}");
+}

@@ -201,9 +201,13 @@ impl Lane {
         self.given_up.load(Ordering::Acquire)
     }
 
-    /// Runs something that no one waits for, such as giving a blob back. If the queue is full, it is dropped.
+    /// Runs something that no one waits for, such as giving a blob back. If the queue is full, as that of a stuck thread
+    /// is in the end, it is left alone for ever: dropping it would run the driver's code on a thread of the host.
     pub(crate) fn post(&self, job: impl Future<Output = ()> + Send + 'static) {
-        let _ = self.queue.try_send(Box::pin(job));
+        use mpsc::error::TrySendError::{Closed, Full};
+        if let Err(Full(job) | Closed(job)) = self.queue.try_send(Box::pin(job)) {
+            std::mem::forget(job);
+        }
     }
 }
 

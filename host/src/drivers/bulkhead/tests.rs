@@ -132,3 +132,26 @@ async fn calls_beyond_the_queue_are_refused_at_once() {
     let outcome = bulkhead.run(&lane, HOUR, async {}).await;
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn what_a_stuck_thread_has_no_room_for_is_not_dropped_on_the_hosts() {
+    struct Dropped(std::sync::mpsc::Sender<thread::ThreadId>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().id());
+        }
+    }
+    let bulkhead = Bulkhead::new("stuck");
+    let lane = bulkhead.lane().unwrap();
+    let release = block(&bulkhead, &lane).await;
+    let (sender, dropped) = std::sync::mpsc::channel();
+    for _ in 0..2 * QUEUE {
+        let object = Dropped(sender.clone());
+        lane.post(async move { drop(object) });
+    }
+    assert!(dropped.try_recv().is_err(), "something was dropped while the driver's thread was stuck");
+    drop(release);
+    for _ in 0..QUEUE {
+        assert_ne!(dropped.recv().unwrap(), thread::current().id());
+    }
+}

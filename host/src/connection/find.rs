@@ -1,6 +1,7 @@
 //! Where a request's connection is: body, headers, own settings. The first match wins.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -9,13 +10,19 @@ use serde_json::Value;
 use super::decode::{Decoded, decode, from_object};
 use super::{Connection, ConnectionError};
 
-/// What a request says about its connection.
-#[derive(Debug, Clone, Copy)]
+/// What a request says about its connection. `Debug` shows none of it.
+#[derive(Clone, Copy)]
 pub struct Given<'a> {
     /// The body's field `credentials`, of a POST.
     pub body: Option<&'a Value>,
     /// The request's headers.
     pub headers: &'a HeaderMap,
+}
+
+impl fmt::Debug for Given<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("body", &self.body.is_some()).finish_non_exhaustive()
+    }
 }
 
 /// Finds a request's connection. `own` are the `CR_…` settings.

@@ -107,8 +107,6 @@ pub fn drivers_config(settings: &Settings) -> Result<DriversConfig, Error> {
     config.insecure = settings.insecure_registries.join(",").parse()?;
     config.call_timeout = settings.driver_timeout;
     config.token_services.clone_from(&settings.token_services);
-    config.call_timeout = settings.driver_timeout;
-    config.token_services.clone_from(&settings.token_services);
     config.environment = Arc::new(environment);
     Ok(config)
 }

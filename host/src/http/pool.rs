@@ -1,8 +1,9 @@
 //! Connections, kept apart by purpose and by what their names may resolve to.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use once_cell::sync::OnceCell;
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 
 use super::egress::Reach;
@@ -39,8 +40,8 @@ const H2_STREAM_WINDOW_BYTES: u32 = 2 << 20;
 /// milliseconds.
 pub(super) struct Pools {
     recipe: Recipe,
-    registry: [OnceLock<Client>; Reach::ALL.len()],
-    broker: [OnceLock<Client>; Reach::ALL.len()],
+    registry: [OnceCell<Client>; Reach::ALL.len()],
+    broker: [OnceCell<Client>; Reach::ALL.len()],
 }
 
 struct Recipe {
@@ -90,11 +91,8 @@ impl Pools {
             Purpose::Broker => &self.broker,
         };
         let slot = slots.get(reach as usize).expect("there is one slot for each reach");
-        if let Some(client) = slot.get() {
-            return Ok(client);
-        }
-        let made = self.recipe.client(purpose, reach)?;
-        Ok(slot.get_or_init(|| made))
+        // once_cell's, since the standard one can't be filled by something that fails.
+        slot.get_or_try_init(|| self.recipe.client(purpose, reach))
     }
 
     /// Whether there is no TLS root at all, neither the system's nor from a bundle.

@@ -203,6 +203,7 @@ impl Lane {
 
     /// Runs something that no one waits for, such as giving a blob back. If the queue is full, as that of a stuck thread
     /// is in the end, it is left alone for ever: dropping it would run the driver's code on a thread of the host.
+    #[expect(clippy::mem_forget, reason = "what belongs to a stuck thread must not be dropped on another")]
     pub(crate) fn post(&self, job: impl Future<Output = ()> + Send + 'static) {
         use mpsc::error::TrySendError::{Closed, Full};
         if let Err(Full(job) | Closed(job)) = self.queue.try_send(Box::pin(job)) {

@@ -135,7 +135,7 @@ async fn calls_beyond_the_queue_are_refused_at_once() {
 
 #[tokio::test]
 async fn what_a_stuck_thread_has_no_room_for_is_not_dropped_on_the_hosts() {
-    struct Dropped(std::sync::mpsc::Sender<thread::ThreadId>);
+    struct Dropped(SyncSender<thread::ThreadId>);
     impl Drop for Dropped {
         fn drop(&mut self) {
             let _ = self.0.send(thread::current().id());
@@ -144,7 +144,7 @@ async fn what_a_stuck_thread_has_no_room_for_is_not_dropped_on_the_hosts() {
     let bulkhead = Bulkhead::new("stuck");
     let lane = bulkhead.lane().unwrap();
     let release = block(&bulkhead, &lane).await;
-    let (sender, dropped) = std::sync::mpsc::channel();
+    let (sender, dropped) = sync_channel(2 * QUEUE);
     for _ in 0..2 * QUEUE {
         let object = Dropped(sender.clone());
         lane.post(async move { drop(object) });

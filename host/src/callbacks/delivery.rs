@@ -26,6 +26,9 @@ const MAX_AT_ONCE: usize = 16;
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// How long that may take: the callback is delivered by then.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest pause that the other side may ask for. A header set by mistake, as to the seconds of a day, would else end
+/// a delivery at its first try.
+const LONGEST_PAUSE: Duration = Duration::from_mins(30);
 
 /// How deliveries are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,7 +216,7 @@ impl Deliveries {
     fn wait(&self, n_tries: u32, not_before: Option<Duration>) -> Duration {
         let Shared { policy, transport, .. } = &*self.shared;
         let jittered = policy.backoff(n_tries).mul_f64(transport.jitter().clamp(0.0, 1.0));
-        not_before.unwrap_or_default().saturating_add(jittered)
+        not_before.unwrap_or_default().min(LONGEST_PAUSE).saturating_add(jittered)
     }
 
     async fn try_once(&self, callback: &Callback) -> Result<(), Failure> {

@@ -100,10 +100,11 @@ fn times(broker: &Scripted) -> Vec<u64> {
 #[tokio::test(start_paused = true)]
 async fn what_fails_is_tried_again_until_a_2xx() {
     // (what the broker does, seconds at which tries begin); half of the backoff is waited, on top of what is asked for.
-    let rows: [(&[Play], &[u64]); 7] = [
+    let rows: [(&[Play], &[u64]); 8] = [
         (&[], &[0]),
         (&[Play::Answer(204)], &[0]),
         (&[Play::AskToWait(503, "7"), Play::AskToWait(503, "20")], &[0, 7, 28]),
+        (&[Play::AskToWait(503, "86400")], &[0, 1800]),
         (&[Play::AskToWait(429, "Thu, 01 Jan 1970 00:01:00 GMT")], &[0, 60]),
         (&[Play::Answer(500), Play::Answer(302), Play::Answer(408), Play::Answer(425)], &[0, 0, 1, 3, 7]),
         (&[Play::Hang], &[0, 120]),

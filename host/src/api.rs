@@ -34,8 +34,9 @@ use problem::Problem;
 use query::Query;
 use route::Route;
 
-/// The largest body that is read: what the broker lets through.
-const MAX_BODY_BYTES: usize = 10 << 20;
+/// The largest body that is read. A scan request has some kilobytes, and what it asks for is kept while it waits: a
+/// thousand of them must fit into memory.
+const MAX_BODY_BYTES: usize = 1 << 20;
 /// Time for a body to arrive: an operation's has some kilobytes.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest request id that is taken over from a caller.

@@ -28,6 +28,8 @@ mod certificate;
 
 pub use certificate::{Certificate, CertificateError};
 
+/// Requests at once on one HTTP/2 connection: bounds what its bodies may hold.
+const MAX_STREAMS: u32 = 64;
 /// Time for a request's head, and for the TLS handshake. Slow clients hold a connection no longer than this.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections at once. The one client is a broker with some keep-alive connections; this only bounds memory.
@@ -187,7 +189,11 @@ async fn answer<S, B>(
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS);
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error = %error, "a connection ended early");

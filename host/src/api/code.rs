@@ -408,7 +408,7 @@ pub const CODES: &[Code] = &[
         "Check the connection's address and values for stray characters.",
     ),
     row("request_malformed", 400, "The request can't be read", "The detail names the field at fault."),
-    row("request_too_large", 413, "The request's body is too large", "Bodies hold at most 10 MiB."),
+    row("request_too_large", 413, "The request's body is too large", "Bodies hold at most 1 MiB."),
     row(
         "result_too_large",
         422,

@@ -281,6 +281,9 @@ fn images_on_disk_are_scanned_whatever_their_form() {
     assert!(found.iter().any(|id| id.contains("musl")), "{found:?}");
 }
 
+/// Arguments of the command, further groups of them, environment, standard input, exit code.
+type Row<'a> = (&'a [&'a str], &'a [&'a [&'a str]], &'a [(&'a str, &'a str)], &'a str, i32);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_can_tell_failures_apart_by_the_exit_code() {
     let registry = registry_with(&image()).await;
@@ -294,7 +297,7 @@ async fn scripts_can_tell_failures_apart_by_the_exit_code() {
     let good = format!("{PASSWORD}\n");
     let small = [("SNYK_MAX_IMAGE_SIZE_IN_BYTES", "10")];
     let none: &[(&str, &str)] = &[];
-    let rows: [(&[&str], &[&[&str]], &[(&str, &str)], &str, i32); 20] = [
+    let rows: [Row<'_>; 20] = [
         (&["no-such-command"], &[], none, "", 2),
         (&["scan"], &[], none, "", 2),
         (&["list"], &[], none, "", 2),

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Failure, RegistryArgs, connection, output};
+use regent_oci::ImageRef;
+
+use super::image::{self, Source};
+use super::{Failure, ImageArgs, RegistryArgs, connection, output};
 use crate::connection::Connection;
 use crate::drivers::Drivers;
 use crate::http::InsecureRegistries;
@@ -38,6 +41,17 @@ impl Parts {
     /// An open session with the registry that the flags name.
     pub(super) async fn open(&self, arguments: &RegistryArgs) -> Result<Arc<Registry>, Failure> {
         self.open_connection(&connection::connection(arguments, &self.settings)?).await
+    }
+
+    /// An image, and an open session with where it is: the registry that the flags name, or the disk.
+    pub(super) async fn open_image(
+        &self,
+        arguments: &ImageArgs,
+    ) -> Result<(Arc<Registry>, ImageRef), Failure> {
+        Ok(match image::parse(&arguments.image)? {
+            Source::Registry(image) => (self.open(&arguments.registry).await?, image),
+            Source::Local { connection, image, .. } => (self.open_connection(&connection).await?, image),
+        })
     }
 
     /// An open session for a connection.

@@ -2,16 +2,12 @@
 
 use std::path::Path;
 
-use super::image::{Source, parse};
 use super::{Failure, ImageArgs, output, parts};
 use crate::layout;
 
 pub(super) async fn run(arguments: &ImageArgs, directory: &Path) -> Result<(), Failure> {
     let parts = parts::Parts::new(parts::settings()?, arguments.registry.plain_http)?;
-    let (registry, image) = match parse(&arguments.image)? {
-        Source::Registry(image) => (parts.open(&arguments.registry).await?, image),
-        Source::Local { connection, image, .. } => (parts.open_connection(&connection).await?, image),
-    };
+    let (registry, image) = parts.open_image(arguments).await?;
     let resolved = registry.resolve(&image, arguments.platform.as_ref()).await?;
     layout::write(&registry, &resolved, directory, image.tag()).await?;
     output::say(format_args!(

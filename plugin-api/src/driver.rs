@@ -1,10 +1,11 @@
 //! The trait that a driver implements, and the values it deals in.
 
+use std::fmt;
 use std::future::Future;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use regent_oci::{Digest, MediaType, Reference, RepositoryName, Tag};
 use url::Url;
 
@@ -111,12 +112,34 @@ impl PageRequest {
     pub fn first() -> Self {
         Self { size: 100, after: None }
     }
+
+    /// The size wanted, where the registry takes 1 to `max`.
+    pub fn size_up_to(&self, max: u32) -> u32 {
+        self.size.clamp(1, max.max(1))
+    }
+
+    /// The text of the cursor, for registries whose own mark is one.
+    pub fn after(&self) -> Option<String> {
+        self.after.as_ref().map(|Cursor(text)| text.clone())
+    }
 }
 
 /// The driver's own mark of a place in a listing. Opaque to everyone else; it holds no secret, since API clients see
 /// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(pub String);
+
+impl Cursor {
+    /// A place on one of several ways to list the same thing, such as a native API and the catalog it falls back to.
+    pub fn on_way(way: &str, place: impl fmt::Display) -> Self {
+        Self(format!("{way}/{place}"))
+    }
+
+    /// The way and the place of [`Cursor::on_way`]; `None` for a text that it did not make.
+    pub fn way(&self) -> Option<(&str, &str)> {
+        self.0.split_once('/')
+    }
+}
 
 /// A page of a listing, in the registry's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +151,11 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// A page, and the registry's own mark of where the next one begins.
+    pub fn new(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next: next.map(Cursor) }
+    }
+
     /// A listing of one page.
     pub fn only(items: Vec<T>) -> Self {
         Self { items, next: None }
@@ -169,8 +197,21 @@ pub struct Authorization {
     pub expires: Option<SystemTime>,
 }
 
-impl std::fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Authorization {
+    /// Leave to send these headers to `endpoint`, as `regent-distribution` gives them.
+    pub fn new(
+        endpoint: Url,
+        repository: RepositoryName,
+        headers: &HeaderMap,
+        expires: Option<SystemTime>,
+    ) -> Self {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Self { endpoint, repository, headers, expires }
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authorization")
             .field("endpoint", &self.endpoint.as_str())
             .field("repository", &self.repository)
@@ -211,6 +252,37 @@ pub struct Check {
     pub outcome: Outcome,
     /// One sentence: what was seen, and for anything but `passed` what to do.
     pub detail: String,
+}
+
+impl Check {
+    /// The registry answers.
+    pub const REACHED: &str = "reached";
+    /// It takes the credentials.
+    pub const AUTHENTICATED: &str = "authenticated";
+    /// They may list repositories.
+    pub const LIST: &str = "list";
+    /// They may pull.
+    pub const PULL: &str = "pull";
+
+    /// As it should be.
+    pub fn passed(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), outcome: Outcome::Passed, detail: detail.into() }
+    }
+
+    /// The credentials lack the right that `detail` names.
+    pub fn denied(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), outcome: Outcome::Denied, detail: detail.into() }
+    }
+
+    /// It did not work.
+    pub fn failed(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), outcome: Outcome::Failed, detail: detail.into() }
+    }
+
+    /// Not looked at, for the reason in `detail`.
+    pub fn skipped(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), outcome: Outcome::Skipped, detail: detail.into() }
+    }
 }
 
 /// How a check went.

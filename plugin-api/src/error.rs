@@ -83,6 +83,11 @@ impl Error {
         Self::new(Class::Unsupported, "unsupported", format!("this driver does not support {what}"))
     }
 
+    /// A cursor that no page of this listing gave: it comes from an API client.
+    pub fn invalid_cursor() -> Self {
+        Self::new(Class::Invalid, "cursor_invalid", "the place to go on from is none that this listing gave")
+    }
+
     /// An answer that breaks the registry's own protocol.
     pub fn bad_answer(message: impl Into<String>) -> Self {
         Self::new(Class::Corrupt, "registry_answer_invalid", message)

@@ -197,6 +197,7 @@ mod description;
 mod driver;
 mod error;
 mod host;
+mod numbered;
 mod settings;
 
 mod abi;
@@ -218,6 +219,7 @@ pub use error::{Error, Result};
 pub use guard::PANICKED;
 pub use host::{Host, HostServices, LogLevel};
 pub use native::NativeDriver;
+pub use numbered::Numbered;
 pub use settings::Settings;
 
 // Crates whose types stand in this API: a driver needs no other dependency for them.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::error::{Error, Result};
+
 /// What a connection says about its registry: the fields of its JSON, nested ones joined by a dot (`extra.region`).
 ///
 /// Every value is kept as a secret, since only the driver's description says which ones are; `Debug` shows names.
@@ -61,6 +63,22 @@ impl Settings {
     /// A value that is a secret, untouched.
     pub fn secret(&self, name: &str) -> Option<&SecretString> {
         self.values.get(name)
+    }
+
+    /// A value that is no secret and has to be there.
+    ///
+    /// # Errors
+    /// [`Error::invalid_setting`] where it is missing.
+    pub fn required_text(&self, name: &str) -> Result<&str> {
+        self.text(name).ok_or_else(|| Error::invalid_setting(name, "is missing"))
+    }
+
+    /// A secret that has to be there.
+    ///
+    /// # Errors
+    /// [`Error::invalid_setting`] where it is missing.
+    pub fn required_secret(&self, name: &str) -> Result<&SecretString> {
+        self.secret(name).ok_or_else(|| Error::invalid_setting(name, "is missing"))
     }
 
     /// All names that have a value.

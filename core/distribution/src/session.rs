@@ -39,6 +39,13 @@ pub enum Freshness {
     Renewed,
 }
 
+impl Freshness {
+    /// [`Freshness::Renewed`] if the registry refused what it was given before.
+    pub fn renewed_if(refused: bool) -> Self {
+        if refused { Self::Renewed } else { Self::Cached }
+    }
+}
+
 impl Session {
     /// A session at this endpoint. No request is made.
     pub fn new(transport: Arc<dyn Transport>, endpoint: Endpoint, authorizer: Arc<dyn Authorizer>) -> Self {

@@ -14,8 +14,7 @@ use regent_distribution::{
 use regent_plugin_api::oci::{RepositoryName, Tag};
 use regent_plugin_api::transport::{Class, Fault as _};
 use regent_plugin_api::{
-    Access, Authorization, Check, Cursor, Driver, Error, Host, Outcome, Page, PageRequest, Result, Settings,
-    Validation,
+    Access, Authorization, Check, Driver, Error, Host, Page, PageRequest, Result, Settings, Validation,
 };
 
 /// Distribution answers 400 to a catalog page of more than 1000 entries; 100 is taken by all.
@@ -44,7 +43,7 @@ regent_plugin_api::export_driver! {
 
 impl Driver for Oci {
     fn connect(settings: Settings, host: Host) -> Result<Self> {
-        let base = settings.base().ok_or_else(|| Error::invalid_setting("registryBase", "is missing"))?;
+        let base = settings.required_text("registryBase")?;
         let (endpoint, _) = Endpoint::from_base(base, settings.plain_http(), PathMeaning::ApiPrefix)
             .map_err(|e| Error::invalid_setting("registryBase", e))?;
         let transport = Arc::new(host);
@@ -61,52 +60,42 @@ impl Driver for Oci {
         self.session.ping().await?;
         let registry = self.session.endpoint().host();
         let list = match self.session.catalog(&PageQuery::first(1), &Scope::catalog()).await {
-            Ok(_) => check("list", Outcome::Passed, "the list of repositories can be read".to_owned()),
+            Ok(_) => Check::passed(Check::LIST, "the list of repositories can be read"),
             Err(error) => match error.class() {
-                Class::Denied | Class::Authentication => check(
-                    "list",
-                    Outcome::Denied,
+                Class::Denied | Class::Authentication => Check::denied(
+                    Check::LIST,
                     format!("{error}; grant the scope registry:catalog:*, or name repositories one by one"),
                 ),
-                Class::Unsupported => check("list", Outcome::Skipped, error.to_string()),
+                Class::Unsupported => Check::skipped(Check::LIST, error.to_string()),
                 _ => return Err(error.into()),
             },
         };
         let checks = vec![
-            check("reached", Outcome::Passed, format!("{registry} answers at /v2/")),
-            check(
-                "authenticated",
-                Outcome::Passed,
-                format!("{registry} accepts the connection's credentials"),
-            ),
+            Check::passed(Check::REACHED, format!("{registry} answers at /v2/")),
+            Check::passed(Check::AUTHENTICATED, format!("{registry} accepts the connection's credentials")),
             list,
-            check(
-                "pull",
-                Outcome::Skipped,
-                "the right to pull is granted repository by repository".to_owned(),
-            ),
+            Check::skipped(Check::PULL, "the right to pull is granted repository by repository"),
         ];
         Ok(Validation { registry, checks })
     }
 
     async fn repositories(&self, page: PageRequest) -> Result<Page<RepositoryName>> {
-        let query = query(page, MAX_CATALOG_PAGE);
-        Ok(convert(self.session.catalog(&query, &Scope::catalog()).await?))
+        let query = PageQuery { n: Some(page.size_up_to(MAX_CATALOG_PAGE)), after: page.after() };
+        let listed = self.session.catalog(&query, &Scope::catalog()).await?;
+        Ok(Page::new(listed.items, listed.next))
     }
 
     async fn tags(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<Tag>> {
-        Ok(convert(self.session.tags(repository, &query(page, MAX_TAG_PAGE)).await?))
+        let query = PageQuery { n: Some(page.size_up_to(MAX_TAG_PAGE)), after: page.after() };
+        let listed = self.session.tags(repository, &query).await?;
+        Ok(Page::new(listed.items, listed.next))
     }
 
     async fn authorize(&self, access: Access) -> Result<Authorization> {
-        let freshness = if access.renew { Freshness::Renewed } else { Freshness::Cached };
+        let freshness = Freshness::renewed_if(access.renew);
         let authorized = self.session.authorization(&access.repository, freshness).await?;
-        Ok(Authorization {
-            endpoint: self.session.endpoint().url().clone(),
-            repository: access.repository,
-            headers: authorized.headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
-            expires: authorized.expires,
-        })
+        let endpoint = self.session.endpoint().url().clone();
+        Ok(Authorization::new(endpoint, access.repository, &authorized.headers, authorized.expires))
     }
 }
 
@@ -124,16 +113,4 @@ fn credentials(settings: &Settings) -> Result<Credentials> {
         (None, None, Some(token)) => Ok(Credentials::Bearer(token.clone())),
         (None, None, None) => Ok(Credentials::Anonymous),
     }
-}
-
-fn check(name: &str, outcome: Outcome, detail: String) -> Check {
-    Check { name: name.to_owned(), outcome, detail }
-}
-
-fn query(page: PageRequest, max: u32) -> PageQuery {
-    PageQuery { n: Some(page.size.clamp(1, max)), after: page.after.map(|Cursor(after)| after) }
-}
-
-fn convert<T>(page: regent_distribution::Page<T>) -> Page<T> {
-    Page { items: page.items, next: page.next.map(Cursor) }
 }

@@ -39,7 +39,7 @@ pub fn regent() -> PathBuf {
 pub fn driver_library(name: &str) -> PathBuf {
     let file = match name.strip_prefix("fixture-") {
         Some(fixture) => format!("libfixture_{}.so", fixture.replace('-', "_")),
-        None => format!("libregent_driver_{name}.so"),
+        None => format!("libregent_driver_{}.so", name.replace('-', "_")),
     };
     let path = target().join(file);
     assert!(path.is_file(), "{} was not built", path.display());

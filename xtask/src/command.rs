@@ -60,7 +60,7 @@ pub(crate) fn stage_plugins(profile_folder: &Path) -> Result<PathBuf> {
     let plugins = profile_folder.join("plugins");
     std::fs::create_dir_all(&plugins)?;
     for driver in drivers()? {
-        let library = format!("libregent_driver_{driver}.so");
+        let library = format!("libregent_driver_{}.so", driver.replace('-', "_"));
         let part = plugins.join(format!(".{library}.part"));
         std::fs::copy(profile_folder.join(&library), &part).with_context(|| format!("copying {library}"))?;
         std::fs::rename(&part, plugins.join(&library))?;

@@ -21,7 +21,7 @@ pub(crate) fn run() -> Result<PathBuf> {
     fs::create_dir_all(&plugins)?;
     fs::copy(target().join("release/regent"), package.join("regent"))?;
     for driver in drivers()? {
-        let library = format!("libregent_driver_{driver}.so");
+        let library = format!("libregent_driver_{}.so", driver.replace('-', "_"));
         let size = fs::copy(target().join("driver").join(&library), plugins.join(&library))?;
         println!("{library}  {} KiB", size.div_ceil(1024));
     }

@@ -6,7 +6,7 @@ use regent_transport::{Body, Response, Transport, TransportError};
 use serde::Deserialize;
 
 use crate::error::{Error, RegistryCode, Subject};
-use crate::retry::retry_after;
+use crate::retry::{is_limited, retry_after};
 
 /// The most of an error's body that is read, in bytes.
 pub(crate) const MAX_ERROR_BYTES: u64 = 64 << 10;
@@ -18,6 +18,8 @@ pub(crate) struct Failure {
     pub(crate) code: Option<RegistryCode>,
     /// The body says that the authorization has expired, as ECR's 403 does.
     pub(crate) says_expired: bool,
+    /// The body says that a rate limit is exceeded, as GitHub's 403 does.
+    pub(crate) says_limited: bool,
 }
 
 impl Failure {
@@ -48,8 +50,8 @@ impl Failure {
         let parsed: Option<Errors> = serde_json::from_slice(body).ok();
         let codes = parsed.into_iter().flat_map(|p| p.errors);
         let code = codes.filter_map(|e| e.code).find_map(|code| RegistryCode::new(code.as_str()?));
-        let says_expired = body.windows(7).any(|w| w.eq_ignore_ascii_case(b"expired"));
-        Self { code, says_expired }
+        let says = |words: &[u8]| body.windows(words.len()).any(|w| w.eq_ignore_ascii_case(words));
+        Self { code, says_expired: says(b"expired"), says_limited: says(b"rate limit") }
     }
 
     pub(crate) fn is(&self, code: &str) -> bool {
@@ -67,7 +69,7 @@ impl Failure {
     }
 }
 
-/// The error of a status that says "later": 408, 429 and 5xx.
+/// The error of an answer that says "later": 408, 429, 5xx, and a 403 that says so in its headers.
 pub(crate) fn transient(
     host: &str,
     status: StatusCode,
@@ -77,6 +79,7 @@ pub(crate) fn transient(
     let after = || retry_after(headers, transport.now());
     let host = host.to_owned();
     match status {
+        StatusCode::FORBIDDEN if is_limited(headers) => Some(Error::RateLimited { host, after: after() }),
         StatusCode::TOO_MANY_REQUESTS => Some(Error::RateLimited { host, after: after() }),
         // "Not implemented" and "version not supported" do not get better by waiting.
         StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => None,

@@ -7,6 +7,9 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use regent_transport::{Fault, Retry, Transport};
 
+/// How many requests are left until `X-RateLimit-Reset` (GitHub).
+const REMAINING: &str = "x-ratelimit-remaining";
+
 /// Exponential backoff with full jitter; a wait that the other side asked for is kept to where it is bearable.
 ///
 /// It reads [`Fault::retry`] and nothing else. With full jitter a wait is a random part of the backoff, so that
@@ -92,7 +95,8 @@ impl RetryPolicy {
 }
 
 /// How long the other side asks to wait: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), Docker Hub's
-/// `X-Retry-After` as Unix time, and `RateLimit-Reset`, which is seconds with some and Unix time with others.
+/// `X-Retry-After` as Unix time, `RateLimit-Reset`, which is seconds with some and Unix time with others, and GitHub's
+/// `X-RateLimit-Reset` where nothing remains until then.
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
     let standard = text(RETRY_AFTER.as_str()).and_then(|v| {
@@ -113,6 +117,15 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     standard
         .or_else(|| text("x-retry-after").and_then(seconds_or_epoch))
         .or_else(|| text("ratelimit-reset").and_then(seconds_or_epoch))
+        .or_else(|| {
+            text(REMAINING).filter(|v| *v == "0").and(text("x-ratelimit-reset")).and_then(seconds_or_epoch)
+        })
+}
+
+/// Whether the other side says that it is asked too often, whatever the status: GitHub does so with a 403 that has
+/// either of these, and a 403 for a missing right has neither ("Rate limits for the REST API").
+pub(crate) fn is_limited(headers: &HeaderMap) -> bool {
+    headers.contains_key(RETRY_AFTER) || headers.get(REMAINING).is_some_and(|v| v == "0")
 }
 
 #[cfg(test)]
@@ -141,6 +154,18 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             assert_eq!(retry_after(&headers, now).map(|d| d.as_secs()), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_quota_counts_only_when_nothing_remains_of_it() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        for (remaining, expected) in [("0", Some(90)), ("1", None), ("4999", None), ("", None)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(REMAINING, HeaderValue::from_static(remaining));
+            headers.insert("x-ratelimit-reset", HeaderValue::from_static("1700000090"));
+            assert_eq!(retry_after(&headers, now).map(|d| d.as_secs()), expected, "{remaining}");
+            assert_eq!(is_limited(&headers), expected.is_some(), "{remaining}");
         }
     }
 

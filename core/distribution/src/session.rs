@@ -1,6 +1,7 @@
 //! Sends requests to one registry: authorization, redirects, trying again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, Method, StatusCode};
@@ -19,6 +20,9 @@ use crate::error::{Error, Subject};
 use crate::redirect::{RedirectPolicy, is_redirect, origin_text, same_origin};
 use crate::retry::RetryPolicy;
 use crate::scope::Scope;
+
+/// "Wait for at least one minute before retrying", says GitHub of a 403 that names a rate limit and no time.
+const UNSPECIFIED_WAIT: Duration = Duration::from_mins(1);
 
 /// A registry and the right to read from it. Cheap to clone; clones share their authorization.
 #[derive(Clone)]
@@ -169,7 +173,7 @@ impl Session {
         }
         let first = self.authorizer.authorize(scope, Ask::Cached).await?;
         let response = self.dispatch(&request, &first.headers, subject, reading).await?;
-        let (refusal, failure) = match sift(response, subject, first.headers).await? {
+        let (refusal, failure) = match self.sift(response, subject, first.headers).await? {
             Sifted::Answer(response) => return Ok(response),
             Sifted::Refused(refusal, failure) => (refusal, failure),
         };
@@ -177,7 +181,7 @@ impl Session {
         let second = second.map_err(|error| explained(error, &failure, subject))?;
         let proof = second.proof;
         let response = self.dispatch(&request, &second.headers, subject, reading).await?;
-        match sift(response, subject, second.headers).await? {
+        match self.sift(response, subject, second.headers).await? {
             Sifted::Answer(response) => Ok(response),
             Sifted::Refused(refusal, failure) => Err(self.final_refusal(&refusal, failure, proof, subject)),
         }
@@ -270,6 +274,48 @@ impl Session {
         Err(Error::RedirectRefused { subject: subject.clone(), target, reason })
     }
 
+    /// Looks at an answer for what it says of the authorization.
+    async fn sift(&self, response: Response, subject: &Subject, sent: HeaderMap) -> Result<Sifted, Error> {
+        match response.status {
+            StatusCode::UNAUTHORIZED => {
+                let challenges = Challenge::parse(&response.headers);
+                let mut values = response.headers.get_all(WWW_AUTHENTICATE).iter().peekable();
+                let empty = values.peek().is_some() && values.all(|v| v.as_bytes().trim_ascii().is_empty());
+                let status = response.status;
+                let failure = Failure::read(response.body).await;
+                if empty {
+                    return Err(Error::NotFound { subject: subject.clone(), registry_code: failure.code });
+                }
+                Ok(Sifted::Refused(Refusal { status, challenges, sent }, failure))
+            }
+            StatusCode::FORBIDDEN => {
+                let status = response.status;
+                let failure = Failure::read(response.body).await;
+                if failure.says_limited {
+                    return Err(Error::RateLimited {
+                        host: self.endpoint.host(),
+                        after: Some(UNSPECIFIED_WAIT),
+                    });
+                }
+                if failure.says_expired && !sent.is_empty() {
+                    return Ok(Sifted::Refused(Refusal { status, challenges: Vec::new(), sent }, failure));
+                }
+                Err(failure.into_error(status, subject))
+            }
+            // public.ecr.aws answers an expired token with 400 and no challenge.
+            StatusCode::BAD_REQUEST if !sent.is_empty() => {
+                let Response { status, headers, body } = response;
+                let bytes = read_bounded(body, MAX_ERROR_BYTES, subject).await.unwrap_or_default();
+                let failure = Failure::of(&bytes);
+                if failure.says_expired {
+                    return Ok(Sifted::Refused(Refusal { status, challenges: Vec::new(), sent }, failure));
+                }
+                Ok(Sifted::Answer(Response { status, headers, body: Body::whole(bytes) }))
+            }
+            _ => Ok(Sifted::Answer(response)),
+        }
+    }
+
     /// What the refusal of a renewed authorization means: whoever issued a token has taken the credentials, so they
     /// lack a right.
     fn final_refusal(&self, refusal: &Refusal, failure: Failure, proof: Proof, subject: &Subject) -> Error {
@@ -323,41 +369,6 @@ fn explained(error: Error, failure: &Failure, subject: &Subject) -> Error {
 enum Sifted {
     Answer(Response),
     Refused(Refusal, Failure),
-}
-
-async fn sift(response: Response, subject: &Subject, sent: HeaderMap) -> Result<Sifted, Error> {
-    match response.status {
-        StatusCode::UNAUTHORIZED => {
-            let challenges = Challenge::parse(&response.headers);
-            let mut values = response.headers.get_all(WWW_AUTHENTICATE).iter().peekable();
-            let empty = values.peek().is_some() && values.all(|v| v.as_bytes().trim_ascii().is_empty());
-            let status = response.status;
-            let failure = Failure::read(response.body).await;
-            if empty {
-                return Err(Error::NotFound { subject: subject.clone(), registry_code: failure.code });
-            }
-            Ok(Sifted::Refused(Refusal { status, challenges, sent }, failure))
-        }
-        StatusCode::FORBIDDEN => {
-            let status = response.status;
-            let failure = Failure::read(response.body).await;
-            if failure.says_expired && !sent.is_empty() {
-                return Ok(Sifted::Refused(Refusal { status, challenges: Vec::new(), sent }, failure));
-            }
-            Err(failure.into_error(status, subject))
-        }
-        // public.ecr.aws answers an expired token with 400 and no challenge.
-        StatusCode::BAD_REQUEST if !sent.is_empty() => {
-            let Response { status, headers, body } = response;
-            let bytes = read_bounded(body, MAX_ERROR_BYTES, subject).await.unwrap_or_default();
-            let failure = Failure::of(&bytes);
-            if failure.says_expired {
-                return Ok(Sifted::Refused(Refusal { status, challenges: Vec::new(), sent }, failure));
-            }
-            Ok(Sifted::Answer(Response { status, headers, body: Body::whole(bytes) }))
-        }
-        _ => Ok(Sifted::Answer(response)),
-    }
 }
 
 impl std::fmt::Debug for Session {

@@ -196,6 +196,15 @@ fn a_plain_403_is_not_answered_with_a_new_token() {
 }
 
 #[test]
+fn a_403_that_speaks_of_a_rate_limit_is_no_missing_right() {
+    let body = r#"{"message":"You have exceeded a secondary rate limit. Please wait a few minutes."}"#;
+    let script = Script::new([reply(403).header("x-ratelimit-remaining", "4990").body(body)]);
+    let error = run(script.session(robot()).tags(&app(), &PageQuery::default())).unwrap_err();
+    assert_eq!(error.code(), "rate_limited");
+    assert_eq!(error.retry(), Retry::After(std::time::Duration::from_mins(1)));
+}
+
+#[test]
 fn scopes_of_a_challenge_are_asked_for_beside_our_own() {
     let wants =
         r#"Bearer realm="https://r.example/token?x=y",scope="repository:team/app:metadata_read,push""#;

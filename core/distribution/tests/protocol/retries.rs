@@ -19,6 +19,12 @@ fn waiting_follows_what_the_registry_asks_for() {
         ("Docker Hub's Unix time", reply(429).header("x-retry-after", "1700000012"), 12_000),
         ("nothing", reply(429), 250),
         ("503 with seconds", reply(503).header("retry-after", "2"), 2000),
+        ("403 with seconds", reply(403).header("retry-after", "3"), 3000),
+        (
+            "403 with a quota that is used up",
+            reply(403).header("x-ratelimit-remaining", "0").header("x-ratelimit-reset", "1700000020"),
+            20_000,
+        ),
         ("502", reply(502), 250),
         ("408", reply(408), 250),
         ("a broken connection", fails(broken()), 250),

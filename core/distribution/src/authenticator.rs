@@ -27,6 +27,7 @@ pub struct Authenticator {
     credentials: Credentials,
     realms: RealmPolicy,
     flow: TokenFlow,
+    own_scopes: bool,
     retry: RetryPolicy,
     tokens: TokenCache,
     // A std lock: it is held for a copy, never over an await.
@@ -55,6 +56,7 @@ impl Authenticator {
             credentials,
             realms: RealmPolicy::own_host(endpoint.url().clone()),
             flow: TokenFlow::default(),
+            own_scopes: false,
             retry: RetryPolicy::default(),
             tokens: TokenCache::default(),
             learned: Mutex::new(None),
@@ -72,6 +74,14 @@ impl Authenticator {
     #[must_use]
     pub fn with_flow(mut self, flow: TokenFlow) -> Self {
         self.flow = flow;
+        self
+    }
+
+    /// Asks for the scope of the request and no other, whatever a challenge names. GitHub's at `/v2/` names
+    /// `repository:user/image:pull`, an example that its token service refuses.
+    #[must_use]
+    pub fn with_own_scopes(mut self) -> Self {
+        self.own_scopes = true;
         self
     }
 
@@ -144,7 +154,7 @@ impl Authenticator {
         let Challenge::Bearer { realm, service, scope, .. } = challenge else { return None };
         Some(self.realms.parse(realm).map(|realm| Offer {
             service: TokenService { realm, service: service.clone() },
-            scope: scope.clone().unwrap_or_default(),
+            scope: scope.clone().filter(|_| !self.own_scopes).unwrap_or_default(),
         }))
     }
 

@@ -205,6 +205,16 @@ fn a_403_that_speaks_of_a_rate_limit_is_no_missing_right() {
 }
 
 #[test]
+fn scopes_of_a_challenge_are_left_alone_where_they_mean_nothing() {
+    let placeholder = r#"Bearer realm="https://r.example/token",scope="repository:user/image:pull""#;
+    let script = Script::new([challenge(placeholder), token("t"), no_tags()]);
+    let authenticator = Arc::new(script.authenticator(robot()).with_own_scopes());
+    let session = Session::new(script.clone(), endpoint("r.example"), authenticator);
+    assert_eq!(tags(&session), "");
+    assert_eq!(script.lines()[1], "GET https://r.example/token?scope=repository%3Ateam%2Fapp%3Apull");
+}
+
+#[test]
 fn scopes_of_a_challenge_are_asked_for_beside_our_own() {
     let wants =
         r#"Bearer realm="https://r.example/token?x=y",scope="repository:team/app:metadata_read,push""#;

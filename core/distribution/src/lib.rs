@@ -8,6 +8,7 @@
 //! | [`Endpoint`] | where `/v2/` is, and the URLs below it |
 //! | [`Authenticator`] | credentials that answer challenges: Basic, tokens, their cache, the rule for realms |
 //! | [`Authorizer`] | what it implements, for whoever has headers from elsewhere |
+//! | [`IssuedTokens`] | the same for tokens that a vendor's own login issues |
 //! | [`Session`] | requests to one registry: authorization, redirects, retries; catalog and tags, page by page |
 //! | [`Client`] | manifests and blobs of one repository, verified |
 //! | [`BlobStream`] | a blob that resumes by range |
@@ -56,6 +57,7 @@ mod client;
 mod endpoint;
 mod error;
 mod field;
+mod issued;
 mod link;
 mod page;
 mod realm;
@@ -65,6 +67,7 @@ mod scope;
 mod session;
 mod token;
 mod walk;
+mod when;
 
 pub use authenticator::Authenticator;
 pub use authorize::{Ask, Authorized, Authorizer, Credentials, FixedHeaders, Proof, Refusal};
@@ -73,6 +76,7 @@ pub use challenge::Challenge;
 pub use client::{Client, ManifestHead};
 pub use endpoint::{Endpoint, PathMeaning, is_within};
 pub use error::{Error, RegistryCode, Subject};
+pub use issued::{IssuedToken, IssuedTokens, Issuer};
 pub use link::{Link, next_cursor};
 pub use page::{Page, PageQuery};
 pub use redirect::{PrivateTargets, RedirectPolicy};
@@ -81,3 +85,4 @@ pub use scope::Scope;
 pub use session::{Freshness, Session};
 pub use token::TokenFlow;
 pub use walk::{PageLimits, Pages};
+pub use when::parse_rfc3339;

@@ -19,6 +19,7 @@ use crate::realm::RealmPolicy;
 use crate::redirect::target;
 use crate::retry::RetryPolicy;
 use crate::scope::Scope;
+use crate::when::parse_rfc3339;
 
 /// The most of a token service's answer that is read, in bytes.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
@@ -238,16 +239,36 @@ impl Token {
         // Numbers come as numbers, as text, and with a fraction.
         let stated = answer.expires_in.as_ref().and_then(|v| v.as_f64().or_else(|| v.as_str()?.parse().ok()));
         let stated = stated.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let issued_at = answer.issued_at.as_ref().and_then(|v| v.as_str()).and_then(parse_rfc3339);
+        Ok(Self::with_life(secret, stated, issued_at, asked, now))
+    }
+
+    /// A token that has just been issued, with the life that its issuer states.
+    pub(crate) fn issued(
+        secret: SecretString,
+        stated: Option<Duration>,
+        asked: Scope,
+        now: SystemTime,
+    ) -> Self {
+        Self::with_life(secret, stated, None, asked, now)
+    }
+
+    fn with_life(
+        secret: SecretString,
+        stated: Option<Duration>,
+        issued_at: Option<SystemTime>,
+        asked: Scope,
+        now: SystemTime,
+    ) -> Self {
         let hinted = || life_hint(secret.expose_secret(), now);
         let life = stated.or_else(hinted).unwrap_or_default().clamp(SHORTEST_LIFE, LONGEST_LIFE);
         // A token is as old as the server says, but not so old that it would have to be renewed at once: that is
         // a clock that is wrong, and would be a token request for every request.
-        let issued = answer.issued_at.as_ref().and_then(|v| v.as_str()).and_then(parse_time);
-        let age = issued.and_then(|at| now.duration_since(at).ok()).filter(|age| *age < life / 2);
+        let age = issued_at.and_then(|at| now.duration_since(at).ok()).filter(|age| *age < life / 2);
         let left = life.saturating_sub(age.unwrap_or_default());
         let after = |d: Duration| now.checked_add(d).unwrap_or(now);
         let renew_at = after(left.saturating_sub(life / 10));
-        Ok(Self { secret, asked, renew_at, expires: after(left) })
+        Self { secret, asked, renew_at, expires: after(left) }
     }
 }
 
@@ -268,12 +289,6 @@ fn life_hint(token: &str, now: SystemTime) -> Option<Duration> {
     // With the time of issue there is no need to compare two clocks.
     let from = claims.iat.or_else(|| Some(now.duration_since(UNIX_EPOCH).ok()?.as_secs_f64()))?;
     Duration::try_from_secs_f64(claims.exp - from).ok()
-}
-
-/// "The RFC3339-serialized UTC standard time at which a given token was issued."
-fn parse_time(text: &str) -> Option<SystemTime> {
-    use time::format_description::well_known::Rfc3339;
-    time::OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod authorization;
 #[cfg(test)]
 mod blobs;
 #[cfg(test)]
+mod issued;
+#[cfg(test)]
 mod listings;
 #[cfg(test)]
 mod manifests;

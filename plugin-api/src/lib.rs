@@ -197,6 +197,7 @@ mod description;
 mod driver;
 mod error;
 mod host;
+mod namespaces;
 mod numbered;
 mod settings;
 
@@ -218,6 +219,7 @@ pub use dyn_driver::DynDriver;
 pub use error::{Error, Result};
 pub use guard::PANICKED;
 pub use host::{Host, HostServices, LogLevel};
+pub use namespaces::Namespaces;
 pub use native::NativeDriver;
 pub use numbered::Numbered;
 pub use settings::Settings;

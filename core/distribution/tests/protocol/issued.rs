@@ -8,7 +8,7 @@ use futures_util::future::join;
 use regent_distribution::{Error, IssuedToken, IssuedTokens, Issuer, Scope, Session, Subject};
 use regent_transport::{BoxFuture, Fault as _, Request};
 
-use crate::script::{Script, endpoint, ok, reply, run};
+use crate::script::{Pause, Script, endpoint, ok, reply, run};
 
 /// Issues `t1`, `t2`, … which live 100 seconds; nothing at all beyond as many as it has.
 #[derive(Clone)]
@@ -20,6 +20,7 @@ struct Desk {
 impl Issuer for Desk {
     fn issue(&self) -> BoxFuture<'_, Result<IssuedToken, Error>> {
         Box::pin(async {
+            Pause::default().await; // whoever asks at the side does so now
             let number = self.issued.fetch_add(1, Ordering::Relaxed) + 1;
             if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err() {
                 return Err(Error::CredentialsRejected { host: "r.example".into(), registry_code: None });

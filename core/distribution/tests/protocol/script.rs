@@ -212,7 +212,7 @@ impl BodySource for Pieces {
 
 /// Is not ready the first time.
 #[derive(Default)]
-struct Pause(bool);
+pub(crate) struct Pause(bool);
 
 impl Future for Pause {
     type Output = ();

@@ -66,6 +66,22 @@ impl Session {
         })
     }
 
+    /// One page of a listing of a registry's own API that has the form of the protocol's: an object with the names in the
+    /// list `key`, a page's size in `n`, the next page in `Link`. ACR's `/acr/v1/_catalog` is one.
+    ///
+    /// # Errors
+    /// As [`Session::send`]; [`Error::CursorInvalid`]; [`Error::PagingLoop`].
+    pub async fn names<T: FromStr + Eq + Hash + Clone>(
+        &self,
+        url: Url,
+        query: &PageQuery,
+        scope: &Scope,
+        subject: &Subject,
+        key: &'static str,
+    ) -> Result<Page<T>, Error> {
+        fetch_page(self, url, query, scope, subject, key).await
+    }
+
     /// One page of a repository's tags (`GET /v2/<name>/tags/list`).
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Catalog and tags, page by page, with what registries make of them.
 
-use regent_distribution::{Error, Page, PageLimits, PageQuery, Pages, Scope};
+use regent_distribution::{Error, Page, PageLimits, PageQuery, Pages, Scope, Subject};
 use regent_oci::{Digest, RepositoryName, Tag};
 use regent_transport::Fault as _;
 
@@ -40,6 +40,26 @@ fn only_the_query_of_the_next_link_is_taken_and_put_on_our_path() {
         assert_eq!(lines[0], "GET https://r.example/v2/team/app/tags/list?n=100", "{name}");
         assert_eq!(lines[1], format!("GET https://r.example/v2/team/app/tags/list?{expected}"), "{name}");
     }
+}
+
+#[test]
+fn a_listing_of_an_api_of_its_own_is_read_like_the_protocols() {
+    let link = r#"</acr/v1/_catalog?last=b&n=2&orderby=>; rel="next""#;
+    let first = ok(r#"{"repositories":["a","b"]}"#).header("link", link);
+    let script = Script::new([first, ok(r#"{"repositories":null}"#)]);
+    let session = script.session(robot());
+    let url = session.endpoint().below(["acr", "v1", "_catalog"]);
+    let list = |query: &PageQuery| {
+        let scope = Scope::catalog();
+        let page = session.names(url.clone(), query, &scope, &Subject::Catalog, "repositories");
+        run(page).unwrap() as Page<RepositoryName>
+    };
+    let page = list(&PageQuery::first(2));
+    assert_eq!(page.items.iter().map(RepositoryName::as_str).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(list(&after(&page.next.unwrap())).next, None);
+    let expected =
+        ["n=2", "last=b&n=2&orderby="].map(|q| format!("GET https://r.example/acr/v1/_catalog?{q}"));
+    assert_eq!(script.lines(), expected);
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub struct Authenticator {
     flow: TokenFlow,
     own_scopes: bool,
     retry: RetryPolicy,
+    basic_first: bool,
     tokens: TokenCache,
     // A std lock: it is held for a copy, never over an await.
     learned: Mutex<Option<Method>>,
@@ -58,6 +59,7 @@ impl Authenticator {
             flow: TokenFlow::default(),
             own_scopes: false,
             retry: RetryPolicy::default(),
+            basic_first: false,
             tokens: TokenCache::default(),
             learned: Mutex::new(None),
         }
@@ -92,6 +94,15 @@ impl Authenticator {
         self
     }
 
+    /// Sends user name and password with the first request too, where it would wait for a challenge. For registries
+    /// that serve a part of what they have to everyone (Artifactory with anonymous access): they challenge no one, so a
+    /// listing would be of that part only, and a wrong password would go unnoticed.
+    #[must_use]
+    pub fn with_basic_first(mut self) -> Self {
+        self.basic_first = true;
+        self
+    }
+
     /// The URL of the token service, once the registry has named it. GitLab's API is at its origin.
     pub fn token_service(&self) -> Option<url::Url> {
         match self.learned() {
@@ -117,6 +128,7 @@ impl Authenticator {
     /// An authorization from what earlier challenges said.
     async fn known(&self, scope: &Scope, stale: Stale<'_>) -> Result<Authorized, Error> {
         match self.learned() {
+            None if self.basic_first && matches!(self.credentials, Credentials::Basic { .. }) => self.basic(),
             None => Ok(Authorized::nothing()),
             Some(Method::Basic) => self.basic(),
             Some(Method::Bearer(service)) => self.token(&service, scope, "", stale).await,

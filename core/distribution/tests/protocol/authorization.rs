@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderValue};
 use regent_distribution::{
-    Ask, Authorized, Authorizer, Credentials, Error, FixedHeaders, Freshness, PageQuery, Scope, Session,
-    Subject,
+    Ask, Authenticator, Authorized, Authorizer, Credentials, Error, FixedHeaders, Freshness, PageQuery,
+    Scope, Session, Subject,
 };
 use regent_oci::RepositoryName;
 use regent_transport::{BoxFuture, Class, Fault, Request, Retry};
@@ -374,5 +374,35 @@ fn no_secret_is_in_any_debug_text_or_error() {
     for secret in ["secret", "hidden-token", "cm9ib3Q6c2VjcmV0"] {
         // The type that keeps secrets is called so.
         assert!(!text.replace("SecretBox", "").contains(secret), "{text}");
+    }
+}
+
+#[test]
+fn basic_can_go_first_and_gives_way_to_tokens() {
+    let basic = || challenge("Basic realm=x");
+    let session = |script: &Arc<Script>| {
+        let endpoint = endpoint("https://r.example/");
+        let authenticator = Authenticator::new(script.clone(), &endpoint, robot()).with_basic_first();
+        Session::new(script.clone(), endpoint, Arc::new(authenticator))
+    };
+    let rows = [
+        ("Basic serves", vec![no_tags(), no_tags()], "", vec![Some(ROBOT), Some(ROBOT)]),
+        ("Basic refused", vec![basic()], "credentials_rejected", vec![Some(ROBOT)]),
+        (
+            "tokens wanted",
+            vec![bearer_challenge(), token("t"), no_tags(), no_tags()],
+            "",
+            vec![Some(ROBOT), Some(ROBOT), Some("Bearer t"), Some("Bearer t")],
+        ),
+    ];
+    for (name, replies, code, expected) in rows {
+        let script = Script::new(replies);
+        let session = session(&script);
+        let calls = if code.is_empty() { 2 } else { 1 };
+        for _ in 0..calls {
+            assert_eq!(tags(&session), code, "{name}");
+        }
+        let seen = script.seen();
+        assert_eq!(seen.iter().map(|s| s.authorization()).collect::<Vec<_>>(), expected, "{name}");
     }
 }

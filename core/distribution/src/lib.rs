@@ -83,6 +83,6 @@ pub use redirect::{PrivateTargets, RedirectPolicy};
 pub use retry::{RetryPolicy, retry_after};
 pub use scope::Scope;
 pub use session::{Freshness, Session};
-pub use token::TokenFlow;
+pub use token::{TokenFlow, unverified_claims};
 pub use walk::{PageLimits, Pages};
 pub use when::parse_rfc3339;

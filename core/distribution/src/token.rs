@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use regent_transport::{Request, Response, Transport};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use url::{Url, form_urlencoded};
 
 use crate::answer::{Failure, read_bounded, transient};
@@ -280,15 +281,21 @@ fn life_hint(token: &str, now: SystemTime) -> Option<Duration> {
         #[serde(default)]
         iat: Option<f64>,
     }
+    let claims: Claims = unverified_claims(token)?;
+    // With the time of issue there is no need to compare two clocks.
+    let from = claims.iat.or_else(|| Some(now.duration_since(UNIX_EPOCH).ok()?.as_secs_f64()))?;
+    Duration::try_from_secs_f64(claims.exp - from).ok()
+}
+
+/// What a JSON web token says of itself (RFC 7519), **unverified**: a hint for the one it was issued to, such as when to
+/// ask for the next one. `None` if it is none, or lacks a claim that `T` needs.
+pub fn unverified_claims<T: DeserializeOwned>(token: &str) -> Option<T> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
         return None;
     }
-    let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    // With the time of issue there is no need to compare two clocks.
-    let from = claims.iat.or_else(|| Some(now.duration_since(UNIX_EPOCH).ok()?.as_secs_f64()))?;
-    Duration::try_from_secs_f64(claims.exp - from).ok()
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -346,6 +353,22 @@ mod tests {
         ];
         for (body, expected) in rows {
             assert_eq!(life(&body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn claims_are_read_from_what_has_the_form_of_a_token_only() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Claims {
+            aud: String,
+        }
+        let encoded = URL_SAFE_NO_PAD.encode(r#"{"aud":"x","other":1}"#);
+        let claims = |token: &str| unverified_claims::<Claims>(token);
+        assert_eq!(claims(&format!("e30.{encoded}.sig")), Some(Claims { aud: "x".to_owned() }));
+        for token in
+            ["", "opaque", "e30.e30.sig", "a.b.c", &format!("e30.{encoded}"), &format!("a.{encoded}.c.d")]
+        {
+            assert_eq!(claims(token), None, "{token}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Catalog and tags, page by page, with what registries make of them.
 
-use regent_distribution::{Error, Page, PageLimits, PageQuery, Pages, Scope, Subject};
+use regent_distribution::{Error, NumberedPage, Page, PageLimits, PageQuery, Pages, Scope, Subject};
 use regent_oci::{Digest, RepositoryName, Tag};
 use regent_transport::Fault as _;
 
@@ -230,4 +230,26 @@ fn a_walk_passes_the_errors_of_its_pages_on() {
     let fetch = |_: Option<String>| async { Err::<(Vec<u32>, _), _>(Error::CursorInvalid) };
     let outcome = run(Pages::new("x", PageLimits::default(), |n: &u32| *n, fetch).collect());
     assert!(matches!(outcome, Err(Error::CursorInvalid)));
+}
+
+#[test]
+fn a_numbered_page_is_followed_by_another_where_a_link_says_so() {
+    let prev = r#"<https://r.example/api/things?page=2>; rel="prev", <https://r.example/api/things?page=9>; rel="last""#;
+    let rows = [
+        (Some(r#"<https://r.example/api/things?kind=a&page=4>; rel="next""#), true),
+        (Some(prev), false),
+        (None, false),
+    ];
+    for (link, more) in rows {
+        let mut answer = ok("[1,2]");
+        if let Some(link) = link {
+            answer = answer.header("link", link);
+        }
+        let script = Script::new([answer]);
+        let url = "https://r.example/api/things?kind=a".parse().unwrap();
+        let subject = Subject::Other("things".to_owned());
+        let page = run(script.session(robot()).numbered::<u32>(url, 3, 100, &subject)).unwrap();
+        assert_eq!(page, NumberedPage { elements: vec![1, 2], more }, "{link:?}");
+        assert_eq!(script.lines(), ["GET https://r.example/api/things?kind=a&per_page=100&page=3"]);
+    }
 }

@@ -189,7 +189,18 @@ pub(crate) struct Head {
 impl DockerHub {
     async fn list_from_start(&self, size: u32) -> Result<Listed> {
         let place = Place::first(self.namespaces().await?, size);
-        self.list(&place).await.map_err(|error| self.refused_list(error))
+        let listed = self.list(&place).await.map_err(|error| self.refused_list(error))?;
+        match &self.prefix {
+            // Whoever names a namespace means one that has something in it.
+            Some(prefix) if listed.repositories.is_empty() && listed.next.is_none() => {
+                let advice = "check the namespace in the connection's registryBase";
+                let right = self.right_to_list();
+                Err(Error::not_found(format!(
+                    "docker hub shows no repository in {prefix}: {advice}, or {right}"
+                )))
+            }
+            _ => Ok(listed),
+        }
     }
 
     /// Whose repositories are listed: the base's namespace, else the account's own and its organizations'.

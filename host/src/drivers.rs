@@ -6,6 +6,7 @@
 //! so that tokens are reused and never shared between credentials.
 
 mod bulkhead;
+mod declared;
 mod error;
 mod index;
 mod info;
@@ -248,7 +249,7 @@ impl Shared {
         let connection =
             &connection.clone().with_default(TOKEN_SERVICE, &self.config.token_services.join(","));
         let (description, base) = (driver.description(), connection.base());
-        let declared = declared_hosts(&description.egress, connection);
+        let declared = declared::hosts(&description.egress, connection, &*self.config.environment);
         let insecure = &self.config.insecure;
         let plain_http = base.is_some_and(|base| insecure.contains_base(base));
         let control = Egress::control(base, &declared, insecure);
@@ -285,25 +286,6 @@ fn unloadable(connection: &Connection, entry: &Entry, reason: &str) -> Error {
         registry_type: connection.registry_type.clone(),
         looked_at: vec![FileReason { file: entry.label(), reason: reason.to_owned() }],
     }
-}
-
-/// The hosts that a description's egress comes to: `{field}` stands for the hosts that the connection names in that
-/// field, joined by commas. An address that only a driver may name (`Egress::is_for_drivers_alone`) is left out there: a
-/// request would reach the credentials of this machine's instance with it.
-fn declared_hosts(egress: &[String], connection: &Connection) -> Vec<String> {
-    let mut hosts = Vec::new();
-    for pattern in egress {
-        match pattern.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
-            None => hosts.push(pattern.clone()),
-            Some(field) => {
-                let named = connection.text(field).unwrap_or_default();
-                let named = named.split(',').map(str::trim);
-                let usable = named.filter(|h| !h.is_empty() && !Egress::is_for_drivers_alone(h));
-                hosts.extend(usable.map(str::to_owned));
-            }
-        }
-    }
-    hosts
 }
 
 impl fmt::Debug for Drivers {

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-pub use egress::Egress;
+pub use egress::{Declared, Egress};
 pub use insecure::{InsecureRegistries, InvalidRegistry};
 pub use metrics::HttpMetrics;
 pub use pool::Purpose;

@@ -30,8 +30,11 @@ pub struct Description {
     /// The settings that it takes.
     #[serde(default)]
     pub settings: Vec<SettingDescription>,
-    /// Hosts that it needs beyond the registry's own: exact names, `*.example.com`, or `{field}` for the hosts that the
-    /// connection names in that field, joined by commas.
+    /// Hosts that it needs beyond the registry's own: `host` or `host:port`, where a first label `*` stands for everything
+    /// below a domain and one further on for any one label (`*.example.com`, `api.*.example.com`); `{field}` for the
+    /// hosts that the connection names in that field, joined by commas; `{env:NAME}` for the host of the URL in that
+    /// variable of the host process. With `metadata:` in front, a service that gives the machine its credentials: at a
+    /// link-local or loopback address it is reached over plain HTTP and past proxies.
     #[serde(default)]
     pub egress: Vec<String>,
     /// Environment variables of the host that it reads.

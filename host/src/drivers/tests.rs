@@ -100,15 +100,3 @@ fn a_file_that_is_no_driver_is_inspected_without_failing() {
     assert_eq!(info.state.as_str(), "refused");
     assert!(info.description.is_none());
 }
-
-#[test]
-fn a_connection_names_hosts_but_no_address_of_instance_metadata() {
-    let patterns = ["169.254.170.2".to_owned(), "{tokenService}".to_owned()];
-    let named = "auth.example, 169.254.169.254,169.254.169.254:80, 0xa9fea9fe, [::ffff:169.254.169.254]:80, 10.0.0.8:5001";
-    let connection = connection("gate", &[("tokenService", named)]);
-    assert_eq!(
-        declared_hosts(&patterns, &connection),
-        ["169.254.170.2", "auth.example", "10.0.0.8:5001"],
-        "only the driver's own pattern may be link-local"
-    );
-}

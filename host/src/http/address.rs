@@ -21,8 +21,11 @@ pub(super) enum Network {
 /// Addresses of instance metadata outside of the link-local ranges: Azure's wire server, Alibaba, Oracle's old one.
 const METADATA_V4: [Ipv4Addr; 3] =
     [Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
-/// AWS, over IPv6.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
+/// AWS, over IPv6: of instances, and of pods.
+const METADATA_V6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254),
+    Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0023),
+];
 
 impl Network {
     /// Of this address.
@@ -57,7 +60,7 @@ impl Network {
     }
 
     fn of_v6(v6: Ipv6Addr) -> Self {
-        if v6.is_unicast_link_local() || v6 == METADATA_V6 || v6.is_multicast() {
+        if v6.is_unicast_link_local() || METADATA_V6.contains(&v6) || v6.is_multicast() {
             Self::Forbidden
         } else if v6.is_loopback() || v6.is_unspecified() {
             Self::Loopback
@@ -116,6 +119,7 @@ mod tests {
             ("::", Network::Loopback),
             ("fe80::1", Network::Forbidden),
             ("fd00:ec2::254", Network::Forbidden),
+            ("fd00:ec2::23", Network::Forbidden),
             ("fd12::1", Network::Private),
             ("2001:4860:4860::8888", Network::Public),
             ("::ffff:169.254.169.254", Network::Forbidden),

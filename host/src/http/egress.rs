@@ -19,7 +19,8 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// | host | permitted |
 /// | --- | --- |
 /// | the registry's own, as the connection names it | HTTPS; HTTP and loopback addresses only if listed in `REGENT_INSECURE_REGISTRIES`; private addresses; never link-local ones |
-/// | one that the driver's description declares | HTTPS, or HTTP and loopback if listed; private addresses; a link-local address only if the very address is declared |
+/// | one that the driver's description declares | HTTPS, or HTTP and loopback if listed; private addresses; no link-local ones |
+/// | one that it declares as giving credentials, for a driver's own requests only | if it is a link-local or loopback address: HTTP, and past any proxy; else as any that is declared |
 /// | any other, for content only | requests without secrets: the target of a registry's redirect. HTTPS, or HTTP if the registry is reached over HTTP; public addresses, or those of the network that the registry itself is in |
 #[derive(Clone)]
 pub struct Egress {
@@ -32,6 +33,16 @@ struct Rules {
     insecure: InsecureRegistries,
     others: Others,
     registry_network: OnceCell<Network>,
+}
+
+/// A host of a driver's description: `host` or `host:port`, where a first label `*` stands for everything below a domain
+/// and one further on for any one label (`*.dkr.ecr.*.amazonaws.com`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Declared {
+    /// One like any other.
+    Host(String),
+    /// A service that gives this machine its credentials.
+    Metadata(String),
 }
 
 /// Hosts that are neither the registry's nor declared.
@@ -49,13 +60,19 @@ pub(super) enum Reach {
     Public,
     Private,
     Loopback,
+    /// Services that give this machine its credentials, and nothing else. Never through a proxy: it would hand out its
+    /// own machine's.
+    Metadata,
 }
 
 impl Reach {
-    pub(super) const ALL: [Self; 3] = [Self::Public, Self::Private, Self::Loopback];
+    pub(super) const ALL: [Self; 4] = [Self::Public, Self::Private, Self::Loopback, Self::Metadata];
 
     /// Whether addresses of this network are within reach.
     pub(super) fn includes(self, network: Network) -> bool {
+        if self == Self::Metadata {
+            return matches!(network, Network::Loopback | Network::Forbidden);
+        }
         match network {
             Network::Public => true,
             Network::Private => self >= Self::Private,
@@ -74,14 +91,13 @@ impl Reach {
 }
 
 impl Egress {
-    /// For a driver's own requests. `base` is the connection's `registryBase`; `declared` are the patterns of the
-    /// driver's description: a host, `host:port`, or `*.example.com` for everything below a domain.
-    pub fn control(base: Option<&str>, declared: &[String], insecure: &InsecureRegistries) -> Self {
+    /// For a driver's own requests. `base` is the connection's `registryBase`.
+    pub fn control(base: Option<&str>, declared: &[Declared], insecure: &InsecureRegistries) -> Self {
         Self::new(base, declared, insecure, Others::Refused)
     }
 
     /// For manifests and blobs: the same, and targets of redirects.
-    pub fn content(base: Option<&str>, declared: &[String], insecure: &InsecureRegistries) -> Self {
+    pub fn content(base: Option<&str>, declared: &[Declared], insecure: &InsecureRegistries) -> Self {
         Self::new(base, declared, insecure, Others::WithoutSecrets)
     }
 
@@ -97,10 +113,12 @@ impl Egress {
         url.is_ok_and(|url| url.host().is_some_and(|h| Network::of_literal(&h) == Some(Network::Forbidden)))
     }
 
-    fn new(base: Option<&str>, declared: &[String], insecure: &InsecureRegistries, others: Others) -> Self {
+    fn new(base: Option<&str>, declared: &[Declared], insecure: &InsecureRegistries, others: Others) -> Self {
+        // No registry leads a request for content to this machine's credentials.
+        let wanted = |pattern: &HostPattern| others == Others::Refused || !pattern.metadata;
         let rules = Rules {
             registry: base.and_then(authority),
-            declared: declared.iter().map(|d| HostPattern::new(d)).collect(),
+            declared: declared.iter().map(HostPattern::new).filter(wanted).collect(),
             insecure: insecure.clone(),
             others,
             registry_network: OnceCell::new(),
@@ -138,9 +156,9 @@ impl Egress {
             }
         }
         if let Some(pattern) = rules.declared.iter().find(|p| p.matches(&name, port)) {
-            // Credentials of a cloud's instance: an address without a name, and without TLS.
-            if literal == Some(Network::Forbidden) && pattern.is_exact() {
-                return Ok(Reach::Private);
+            let local = literal.is_some_and(|n| Reach::Metadata.includes(n)) || name == "localhost";
+            if pattern.metadata && local {
+                return Ok(Reach::Metadata);
             }
             return judge_named(plain, listed, literal);
         }
@@ -228,14 +246,19 @@ impl fmt::Debug for Egress {
 /// A host of a driver's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct HostPattern {
-    /// Lower case; of a wildcard the domain with its dot: `.example.com`.
+    /// Lower case.
     host: String,
-    wildcard: bool,
     port: Option<u16>,
+    /// It gives this machine its credentials.
+    metadata: bool,
 }
 
 impl HostPattern {
-    fn new(text: &str) -> Self {
+    fn new(declared: &Declared) -> Self {
+        let (text, metadata) = match declared {
+            Declared::Host(text) => (text, false),
+            Declared::Metadata(text) => (text, true),
+        };
         let text = text.trim().to_ascii_lowercase();
         // An IPv6 address has colons of its own and stands in brackets.
         let (host, port) = match text.rsplit_once(':') {
@@ -245,25 +268,30 @@ impl HostPattern {
             },
             _ => (text, None),
         };
-        match host.strip_prefix('*') {
-            Some(domain) if domain.starts_with('.') => Self { host: domain.to_owned(), wildcard: true, port },
-            _ => Self { host, wildcard: false, port },
-        }
-    }
-
-    fn is_exact(&self) -> bool {
-        !self.wildcard
+        Self { host, port, metadata }
     }
 
     /// Without a port, the scheme's own ports are meant.
     fn matches(&self, host: &str, port: u16) -> bool {
-        let host = host.to_ascii_lowercase();
-        let named = if self.wildcard {
-            host.strip_suffix(&self.host).is_some_and(|rest| !rest.is_empty())
-        } else {
-            host == self.host
-        };
-        named && self.port.map_or(matches!(port, 80 | 443), |p| p == port)
+        self.names(&host.to_ascii_lowercase()) && self.port.map_or(matches!(port, 80 | 443), |p| p == port)
+    }
+
+    fn names(&self, host: &str) -> bool {
+        if self.host == "*" {
+            return false; // no one may mean everything
+        }
+        let (mut pattern, mut labels) = (self.host.rsplit('.').peekable(), host.rsplit('.'));
+        while let Some(wanted) = pattern.next() {
+            let Some(label) = labels.next().filter(|l| !l.is_empty()) else { return false };
+            if wanted == "*" {
+                if pattern.peek().is_none() {
+                    return labels.all(|l| !l.is_empty());
+                }
+            } else if wanted != label {
+                return false;
+            }
+        }
+        labels.next().is_none()
     }
 }
 
@@ -279,12 +307,11 @@ mod tests {
     #[tokio::test]
     async fn control_requests_go_to_the_registry_and_to_declared_hosts() {
         let insecure = "localhost:5000 10.0.0.9:5000 auth.lan".parse().unwrap();
-        let declared = [
-            "auth.example.com".to_owned(),
-            "*.amazonaws.com".into(),
-            "169.254.170.2".into(),
-            "auth.lan".into(),
-        ];
+        let hosts = ["auth.example.com", "*.amazonaws.com", "*.dkr.ecr.*.example.net", "auth.lan", "*"];
+        let metadata = ["169.254.170.2", "[fd00:ec2::23]", "127.0.0.1:9911", "credentials.lan:443"];
+        let declared: Vec<_> = (hosts.map(|h| Declared::Host(h.to_owned())).into_iter())
+            .chain(metadata.map(|h| Declared::Metadata(h.to_owned())))
+            .collect();
         let egress = |base: &str| Egress::control(Some(base), &declared, &insecure);
         let rows = [
             ("r.example.com", "https://r.example.com/v2/", Ok(Reach::Private)),
@@ -297,7 +324,18 @@ mod tests {
             ("r.example.com", "https://amazonaws.com/", Err("neither")),
             ("r.example.com", "https://evilamazonaws.com/", Err("neither")),
             ("r.example.com", "https://r.example.com.evil.com/", Err("neither")),
-            ("r.example.com", "http://169.254.170.2/v2/credentials", Ok(Reach::Private)),
+            ("r.example.com", "https://1.dkr.ecr.eu-1.example.net/", Ok(Reach::Private)),
+            ("r.example.com", "https://a.b.dkr.ecr.eu-1.example.net/", Ok(Reach::Private)),
+            ("r.example.com", "https://dkr.ecr.eu-1.example.net/", Err("neither")),
+            ("r.example.com", "https://1.dkr.ecr.evil.x.example.net/", Err("neither")),
+            ("r.example.com", "https://1.dkr.ecr..example.net/", Err("neither")),
+            ("r.example.com", "http://169.254.170.2/v2/credentials", Ok(Reach::Metadata)),
+            ("r.example.com", "http://169.254.170.2:81/v2/credentials", Err("neither")),
+            ("r.example.com", "http://[fd00:ec2::23]/v1/credentials", Ok(Reach::Metadata)),
+            ("r.example.com", "http://127.0.0.1:9911/latest", Ok(Reach::Metadata)),
+            ("r.example.com", "http://127.0.0.1/latest", Err("neither")),
+            ("r.example.com", "http://credentials.lan:443/", Err("plain http")),
+            ("r.example.com", "https://credentials.lan/", Ok(Reach::Private)),
             ("r.example.com", "http://169.254.169.254/latest", Err("neither")),
             ("169.254.169.254", "https://169.254.169.254/v2/", Err("link-local")),
             ("169.254.169.254", "http://169.254.169.254/v2/", Err("plain http")),
@@ -320,8 +358,11 @@ mod tests {
     #[tokio::test]
     async fn content_may_be_redirected_without_secrets_within_the_registrys_network() {
         let insecure = "127.0.0.1:5000".parse().unwrap();
-        let egress = |base: &str| Egress::content(Some(base), &[], &insecure);
+        let declared = ["169.254.169.254", "127.0.0.1:9911"].map(|h| Declared::Metadata(h.to_owned()));
+        let egress = |base: &str| Egress::content(Some(base), &declared, &insecure);
         let rows = [
+            ("8.8.8.8", "http://169.254.169.254/latest", false, Err("https only")),
+            ("8.8.8.8", "http://127.0.0.1:9911/latest", false, Err("https only")),
             ("8.8.8.8", "https://blobs.example.com/x", false, Ok(Reach::Public)),
             ("8.8.8.8", "https://blobs.example.com/x", true, Err("credentials")),
             ("8.8.8.8", "http://blobs.example.com/x", false, Err("https only")),

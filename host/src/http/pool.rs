@@ -117,8 +117,10 @@ impl Recipe {
             .http2_initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
             .http2_initial_connection_window_size(2 * H2_STREAM_WINDOW_BYTES)
             .user_agent(self.user_agent.as_str());
-        for proxy in &self.proxies {
-            builder = builder.proxy(proxy.clone());
+        if reach != Reach::Metadata {
+            for proxy in &self.proxies {
+                builder = builder.proxy(proxy.clone());
+            }
         }
         builder = if self.rootless {
             builder.tls_certs_only(self.certificates.clone())

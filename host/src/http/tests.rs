@@ -105,7 +105,7 @@ async fn only_permitted_hosts_see_a_request() {
     let foreign = at(&client, "registry.example.com");
     let public = Egress::content(Some("8.8.8.8"), &[], &InsecureRegistries::default());
     let redirected = client.with(public, Purpose::Registry);
-    let declared = [format!("localhost:{}", server.port())];
+    let declared = [Declared::Host(format!("localhost:{}", server.port()))];
     let named = Egress::control(None, &declared, &InsecureRegistries::default());
     let rows = [
         (&foreign, server.url("/v2/")),
@@ -211,6 +211,11 @@ async fn a_proxy_is_used_but_for_hosts_that_are_exempt() {
     assert_eq!(text(response.body).await, "by proxy");
     assert!(proxy.seen().contains(&"GET http://registry.invalid/v2/".to_owned()));
     assert!(!format!("{:?}", config(None)).contains("secret"));
+    // A proxy would ask for the credentials of its own machine.
+    let declared = [Declared::Metadata(server.authority())];
+    let egress = Egress::control(None, &declared, &InsecureRegistries::default());
+    let response = client.with(egress, Purpose::Registry).send(get(&server.url("/latest"))).await.unwrap();
+    assert_eq!(text(response.body).await, "direct");
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! From the egress of a driver's description to hosts, for one connection.
+
+use url::Url;
+
+use crate::connection::Connection;
+use crate::http::{Declared, Egress};
+
+/// The hosts that a description's egress comes to. `{field}` stands for the hosts that the connection names in that
+/// field, joined by commas; `{env:NAME}` for the host and port of the URL in that variable of this process;
+/// `metadata:` before an entry says that it gives this machine its credentials.
+///
+/// A connection can't name an address that only a driver or the operator may
+/// ([`Egress::is_for_drivers_alone`]): a request would reach the credentials of this machine's instance with it.
+pub(super) fn hosts(
+    egress: &[String],
+    connection: &Connection,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Vec<Declared> {
+    let mut hosts = Vec::new();
+    for entry in egress {
+        let (pattern, declared): (_, fn(String) -> Declared) = match entry.strip_prefix("metadata:") {
+            Some(pattern) => (pattern, Declared::Metadata),
+            None => (entry.as_str(), Declared::Host),
+        };
+        match pattern.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+            None => hosts.push(declared(pattern.to_owned())),
+            Some(named) => match named.strip_prefix("env:") {
+                Some(variable) => {
+                    hosts.extend(environment(variable).and_then(|url| authority(&url)).map(declared))
+                }
+                None => hosts.extend(named_by(connection, named).map(Declared::Host)),
+            },
+        }
+    }
+    hosts
+}
+
+fn named_by<'a>(connection: &'a Connection, field: &str) -> impl Iterator<Item = String> + 'a {
+    let named = connection.text(field).unwrap_or_default().split(',').map(str::trim);
+    named.filter(|host| !host.is_empty() && !Egress::is_for_drivers_alone(host)).map(str::to_owned)
+}
+
+/// `host:port` of a URL.
+fn authority(url: &str) -> Option<String> {
+    let url = Url::parse(url.trim()).ok()?;
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+
+    fn declared(egress: &[&str], named: &str) -> Vec<Declared> {
+        let egress: Vec<_> = egress.iter().map(|&e| e.to_owned()).collect();
+        let field = ("tokenService".to_owned(), SecretString::from(named));
+        let environment = |name: &str| match name {
+            "API" => Some("http://127.0.0.1:5000/path".to_owned()),
+            "CREDENTIALS" => Some(" http://[fd00:ec2::23]/v1/credentials".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        hosts(&egress, &Connection::new("gate", [field]), &environment)
+    }
+
+    fn host(text: &str) -> Declared {
+        Declared::Host(text.to_owned())
+    }
+
+    fn metadata(text: &str) -> Declared {
+        Declared::Metadata(text.to_owned())
+    }
+
+    #[test]
+    fn a_connection_names_hosts_but_no_address_of_instance_metadata() {
+        let named = "auth.example, 169.254.169.254,169.254.169.254:80, 0xa9fea9fe, [::ffff:169.254.169.254]:80, \
+                     10.0.0.8:5001, metadata:169.254.169.254, metadata:127.0.0.1";
+        let found = declared(&["metadata:169.254.170.2", "{tokenService}", "metadata:{tokenService}"], named);
+        let hosts: Vec<_> = found.iter().filter(|d| matches!(d, Declared::Host(_))).collect();
+        assert_eq!(found.first(), Some(&metadata("169.254.170.2")));
+        assert_eq!(found.len(), hosts.len() + 1, "only the driver's own entry is metadata: {found:?}");
+        assert!(
+            !found.contains(&host("169.254.169.254")) && found.contains(&host("10.0.0.8:5001")),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_variable_of_the_process_names_the_host_of_its_url() {
+        let found = declared(&["{env:API}", "metadata:{env:CREDENTIALS}", "{env:EMPTY}", "{env:UNSET}"], "");
+        assert_eq!(found, [host("127.0.0.1:5000"), metadata("[fd00:ec2::23]:80")]);
+    }
+}

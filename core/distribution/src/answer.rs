@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use regent_transport::{Body, Response, Transport, TransportError};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::{Error, RegistryCode, Subject};
 use crate::retry::{is_limited, retry_after};
@@ -38,18 +38,8 @@ impl Failure {
     }
 
     pub(crate) fn of(body: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Errors {
-            errors: Vec<Entry>,
-        }
-        #[derive(Deserialize)]
-        struct Entry {
-            #[serde(default)]
-            code: Option<serde_json::Value>,
-        }
-        let parsed: Option<Errors> = serde_json::from_slice(body).ok();
-        let codes = parsed.into_iter().flat_map(|p| p.errors);
-        let code = codes.filter_map(|e| e.code).find_map(|code| RegistryCode::new(code.as_str()?));
+        let parsed: Option<Value> = serde_json::from_slice(body).ok();
+        let code = parsed.as_ref().and_then(|body| registry_code(body).or_else(|| google_code(body)));
         let says = |words: &[u8]| body.windows(words.len()).any(|w| w.eq_ignore_ascii_case(words));
         Self { code, says_expired: says(b"expired"), says_limited: says(b"rate limit") }
     }
@@ -67,6 +57,21 @@ impl Failure {
             _ => Error::UnexpectedStatus { subject, status, registry_code },
         }
     }
+}
+
+/// The first code of `{"errors":[{"code": …}]}`.
+fn registry_code(body: &Value) -> Option<RegistryCode> {
+    let errors = body.get("errors")?.as_array()?;
+    errors.iter().find_map(|error| RegistryCode::new(error.get("code")?.as_str()?))
+}
+
+/// Google's APIs have `{"error":{"status": …,"details":[{"reason": …}]}}` (google.rpc.Status, google.rpc.ErrorInfo). The
+/// reason tells an API that is not enabled from a right that is missing.
+fn google_code(body: &Value) -> Option<RegistryCode> {
+    let error = body.get("error")?;
+    let details = error.get("details").and_then(Value::as_array).into_iter().flatten();
+    let mut reasons = details.filter_map(|detail| RegistryCode::new(detail.get("reason")?.as_str()?));
+    reasons.next().or_else(|| RegistryCode::new(error.get("status")?.as_str()?))
 }
 
 /// The error of an answer that says "later": 408, 429, 5xx, and a 403 that says so in its headers.
@@ -142,6 +147,18 @@ mod tests {
             ("Your Authorization Token has EXPIRED. Reauthenticate", None, true),
             (r#"{"errors":[{"code":"DENIED","message":"token expired"}]}"#, Some("DENIED"), true),
             ("", None, false),
+            (
+                r#"{"error":{"code":403,"status":"PERMISSION_DENIED","message":"m"}}"#,
+                Some("PERMISSION_DENIED"),
+                false,
+            ),
+            (
+                r#"{"error":{"status":"PERMISSION_DENIED","details":[{},{"reason":"SERVICE_DISABLED"}]}}"#,
+                Some("SERVICE_DISABLED"),
+                false,
+            ),
+            (r#"{"error":"invalid_grant"}"#, None, false),
+            (r#"{"error":{"details":{}}}"#, None, false),
         ];
         for (body, code, expired) in rows {
             let failure = Failure::of(body.as_bytes());

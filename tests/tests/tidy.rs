@@ -7,14 +7,18 @@ use regent_tests::artifacts::workspace;
 
 /// Who may depend on whom among the workspace's own crates. A new edge is a change of design: it stands here, in
 /// `docs/architecture.md`, and nowhere by accident.
-const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
     ("regent-oci", &[]),
     ("regent-transport", &[]),
     ("regent-distribution", &["regent-transport", "regent-oci"]),
     ("regent-scan", &["regent-oci"]),
     ("regent-report", &["regent-scan", "regent-oci"]),
     ("regent-plugin-api", &["regent-transport", "regent-oci"]),
-    ("regent-driver-*", &["regent-plugin-api", "regent-distribution", "regent-transport", "regent-oci"]),
+    ("regent-google", &["regent-distribution", "regent-transport", "regent-oci"]),
+    (
+        "regent-driver-*",
+        &["regent-plugin-api", "regent-google", "regent-distribution", "regent-transport", "regent-oci"],
+    ),
     ("fixture-*", &["regent-plugin-api"]),
     (
         "regent-host",

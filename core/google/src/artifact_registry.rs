@@ -1,0 +1,276 @@
+//! The Artifact Registry API (discovery document `artifactregistry.v1`), as far as it lists.
+
+use http::StatusCode;
+use percent_encoding::percent_decode_str;
+use regent_distribution::{Error as ProtocolError, Scope, Session, Subject};
+use regent_oci::{Digest, Tag};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use url::Url;
+
+use crate::place::Parent;
+use crate::tagged::TaggedImage;
+
+/// Its host.
+pub(crate) const HOST: &str = "artifactregistry.googleapis.com";
+/// "Maximum page size is 1,000", of every list.
+pub(crate) const MAX_PAGE: u32 = 1000;
+/// "Will contain up to 100 tags": a version with so many may have more.
+const MAX_RELATED_TAGS: usize = 100;
+
+type Protocol<T> = Result<T, ProtocolError>;
+
+/// The API, with the right to call it.
+#[derive(Debug)]
+pub(crate) struct ArtifactRegistry(pub(crate) Session);
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Listed<T> {
+    /// The name of the field tells what is listed; an empty list is left out.
+    #[serde(
+        default = "Vec::new",
+        alias = "repositories",
+        alias = "packages",
+        alias = "tags",
+        alias = "versions"
+    )]
+    pub(crate) items: Vec<T>,
+    #[serde(default, rename = "nextPageToken")]
+    next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Repository {
+    name: String,
+    #[serde(default)]
+    format: String,
+    #[serde(default)]
+    mode: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct TagResource {
+    name: String,
+    #[serde(default)]
+    version: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Version {
+    name: String,
+    #[serde(default, rename = "createTime")]
+    create_time: Option<String>,
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default, rename = "relatedTags")]
+    related_tags: Vec<TagResource>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Metadata {
+    /// A number as text.
+    #[serde(default, rename = "imageSizeBytes")]
+    image_size_bytes: Option<String>,
+}
+
+impl<T> Listed<T> {
+    /// Where the next page begins; an empty text is the end.
+    pub(crate) fn next(&self) -> Option<String> {
+        self.next.clone().filter(|token| !token.is_empty())
+    }
+
+    fn with<U>(self, convert: impl FnMut(T) -> Option<U>) -> Listed<U> {
+        Listed { items: self.items.into_iter().filter_map(convert).collect(), next: self.next }
+    }
+}
+
+impl ArtifactRegistry {
+    /// The repositories of a project, sorted, that hold images: by their own names, without what is in front.
+    ///
+    /// Virtual ones are left out, since what they show is in other repositories.
+    pub(crate) async fn repositories(
+        &self,
+        project: &str,
+        location: &str,
+        token: Option<&str>,
+    ) -> Protocol<Listed<String>> {
+        let path = ["v1", "projects", project, "locations", location, "repositories"];
+        let subject = Subject::Other(format!("the repositories of project {project} in {location}"));
+        let listed: Listed<Repository> =
+            self.page(self.0.endpoint().below(path), MAX_PAGE, token, &subject).await?;
+        let mut listed = listed.with(|repository| {
+            let holds_images = repository.format == "DOCKER" && repository.mode != "VIRTUAL_REPOSITORY";
+            holds_images.then(|| last_part(&repository.name, "/repositories/")).flatten()
+        });
+        listed.items.sort();
+        Ok(listed)
+    }
+
+    /// The images of a repository, by their names in it.
+    pub(crate) async fn images(
+        &self,
+        parent: &Parent,
+        size: u32,
+        token: Option<&str>,
+    ) -> Protocol<Listed<String>> {
+        let url = self.below(parent, &["packages"]);
+        let subject = Subject::Other(format!("the images of {}", parent.names));
+        let listed: Listed<Package> = self.page(url, size, token, &subject).await?;
+        Ok(listed.with(|package| last_part(&package.name, "/packages/")))
+    }
+
+    /// The tags of an image.
+    pub(crate) async fn tags(
+        &self,
+        parent: &Parent,
+        image: &str,
+        size: u32,
+        token: Option<&str>,
+    ) -> Protocol<Listed<Tag>> {
+        let url = self.below(parent, &["packages", image, "tags"]);
+        let listed: Listed<TagResource> = self.page(url, size, token, &tags_of(parent, image)).await?;
+        Ok(listed.with(|tag| tag.tag()))
+    }
+
+    /// The tags of an image with what is known of each. The pages are of versions, which is what has a size and a time;
+    /// they may have any number of tags.
+    pub(crate) async fn tagged(
+        &self,
+        parent: &Parent,
+        image: &str,
+        size: u32,
+        token: Option<&str>,
+    ) -> Protocol<Listed<TaggedImage>> {
+        let mut url = self.below(parent, &["packages", image, "versions"]);
+        url.query_pairs_mut().append_pair("view", "FULL"); // the basic view has no tags
+        let listed: Listed<Version> = self.page(url, size, token, &tags_of(parent, image)).await?;
+        let mut items = Vec::new();
+        for version in &listed.items {
+            let Some(digest) = digest(&version.name) else { continue };
+            let tags = if version.related_tags.len() < MAX_RELATED_TAGS {
+                version.related_tags.iter().filter_map(TagResource::tag).collect()
+            } else {
+                self.tags_of_version(parent, image, &version.name).await?
+            };
+            items.extend(tags.into_iter().map(|tag| TaggedImage {
+                tag,
+                digest: digest.clone(),
+                pushed: version.create_time.as_deref().and_then(parse_time),
+                size_bytes: version.metadata.image_size_bytes.as_deref().and_then(parse_size),
+            }));
+        }
+        Ok(Listed { items, next: listed.next })
+    }
+
+    /// All tags of a version.
+    async fn tags_of_version(&self, parent: &Parent, image: &str, version: &str) -> Protocol<Vec<Tag>> {
+        let mut url = self.below(parent, &["packages", image, "tags"]);
+        url.query_pairs_mut().append_pair("filter", &format!("version=\"{version}\""));
+        let subject = tags_of(parent, image);
+        let (mut tags, mut token) = (Vec::new(), None);
+        loop {
+            let listed: Listed<TagResource> =
+                self.page(url.clone(), MAX_PAGE, token.as_deref(), &subject).await?;
+            let next = listed.next();
+            let before = tags.len();
+            tags.extend(
+                listed.items.iter().filter(|tag| tag.version == version).filter_map(TagResource::tag),
+            );
+            // A page that brings nothing is no reason to go on for ever.
+            if next.is_none() || next == token || tags.len() == before {
+                return Ok(tags);
+            }
+            token = next;
+        }
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        mut url: Url,
+        size: u32,
+        token: Option<&str>,
+        subject: &Subject,
+    ) -> Protocol<Listed<T>> {
+        let size = size.clamp(1, MAX_PAGE);
+        url.query_pairs_mut().append_pair("pageSize", &size.to_string());
+        if let Some(token) = token {
+            url.query_pairs_mut().append_pair("pageToken", token);
+        }
+        match self.0.fetch_json(url, &Scope::none(), subject).await {
+            Ok((listed, _)) => Ok(listed),
+            // What an API client made up for a token.
+            Err(ProtocolError::UnexpectedStatus { status: StatusCode::BAD_REQUEST, .. })
+                if token.is_some() =>
+            {
+                Err(ProtocolError::CursorInvalid)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A path below a repository. A `/` in a segment is escaped, as the API has it of the names of packages.
+    fn below(&self, parent: &Parent, segments: &[&str]) -> Url {
+        self.0.endpoint().below(parent.path().iter().chain(segments).copied())
+    }
+}
+
+impl TagResource {
+    fn tag(&self) -> Option<Tag> {
+        last_part(&self.name, "/tags/")?.parse().ok()
+    }
+}
+
+fn tags_of(parent: &Parent, image: &str) -> Subject {
+    match parent.name(image) {
+        Some(name) => Subject::Tags(name),
+        None => Subject::Other(format!("the tags of {}/{image}", parent.names)),
+    }
+}
+
+/// What a resource's name has behind `marker`, unescaped.
+fn last_part(name: &str, marker: &str) -> Option<String> {
+    let (_, part) = name.rsplit_once(marker)?;
+    Some(percent_decode_str(part).decode_utf8().ok()?.into_owned())
+}
+
+/// The digest that a version is called by.
+fn digest(version: &str) -> Option<Digest> {
+    last_part(version, "/versions/")?.parse().ok()
+}
+
+fn parse_time(text: &str) -> Option<std::time::SystemTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(Into::into)
+}
+
+/// 0 is what Google says of an index: that it does not know.
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|size| *size > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_resources_are_unescaped() {
+        let rows = [
+            ("projects/p/locations/l/repositories/r/packages/team%2Fapp", "/packages/", Some("team/app")),
+            ("projects/p/locations/l/repositories/r/packages/app", "/packages/", Some("app")),
+            ("projects/p/locations/l/repositories/packages", "/repositories/", Some("packages")),
+            ("projects/p/locations/l/repositories/r/packages/a/tags/v1.0", "/tags/", Some("v1.0")),
+            ("packages/app", "/packages/", None),
+            ("", "/tags/", None),
+        ];
+        for (name, marker, expected) in rows {
+            assert_eq!(last_part(name, marker).as_deref(), expected, "{name}");
+        }
+    }
+}

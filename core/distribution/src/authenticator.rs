@@ -33,6 +33,7 @@ pub struct Authenticator {
     tokens: TokenCache,
     // A std lock: it is held for a copy, never over an await.
     learned: Mutex<Option<Method>>,
+    named: Mutex<Option<url::Url>>,
 }
 
 /// What a registry wants.
@@ -61,7 +62,8 @@ impl Authenticator {
             retry: RetryPolicy::default(),
             basic_first: false,
             tokens: TokenCache::default(),
-            learned: Mutex::new(None),
+            learned: Mutex::default(),
+            named: Mutex::default(),
         }
     }
 
@@ -103,12 +105,10 @@ impl Authenticator {
         self
     }
 
-    /// The URL of the token service, once the registry has named it. GitLab's API is at its origin.
+    /// The URL of the token service, once the registry has named one that may see the credentials, whatever it thinks of
+    /// them. GitLab's API is at its origin.
     pub fn token_service(&self) -> Option<url::Url> {
-        match self.learned() {
-            Some(Method::Bearer(service)) => Some(service.realm),
-            Some(Method::Basic) | None => None,
-        }
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn answer(&self, scope: &Scope, ask: Ask<'_>) -> Result<Authorized, Error> {
@@ -164,7 +164,11 @@ impl Authenticator {
 
     fn offer(&self, challenge: &Challenge) -> Option<Result<Offer, Error>> {
         let Challenge::Bearer { realm, service, scope, .. } = challenge else { return None };
-        Some(self.realms.parse(realm).map(|realm| Offer {
+        let parsed = self.realms.parse(realm);
+        if let Ok(realm) = &parsed {
+            *self.named.lock().unwrap_or_else(PoisonError::into_inner) = Some(realm.clone());
+        }
+        Some(parsed.map(|realm| Offer {
             service: TokenService { realm, service: service.clone() },
             scope: scope.clone().filter(|_| !self.own_scopes).unwrap_or_default(),
         }))

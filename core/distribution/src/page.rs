@@ -32,6 +32,24 @@ impl PageQuery {
     pub fn first(n: u32) -> Self {
         Self { n: Some(n), after: None }
     }
+
+    /// `url`, at this page: for listings of a registry's own API.
+    ///
+    /// # Errors
+    /// [`Error::CursorInvalid`].
+    pub fn on(&self, mut url: Url) -> Result<Url, Error> {
+        match &self.after {
+            // Also from an API client, so it is looked at; it stays a query on our path, whatever it is.
+            Some(after) if is_cursor(after) => url.set_query(Some(after)),
+            Some(_) => return Err(Error::CursorInvalid),
+            None => {
+                if let Some(n) = self.n {
+                    url.query_pairs_mut().append_pair("n", &n.to_string());
+                }
+            }
+        }
+        Ok(url)
+    }
 }
 
 /// A page of a listing, in the registry's order.
@@ -99,22 +117,13 @@ fn is_no_listing(status: StatusCode) -> bool {
 
 async fn fetch_page<T: FromStr + Eq + Hash + Clone>(
     session: &Session,
-    mut url: Url,
+    url: Url,
     query: &PageQuery,
     scope: &Scope,
     subject: &Subject,
     key: &'static str,
 ) -> Result<Page<T>, Error> {
-    match &query.after {
-        // Also from an API client, so it is looked at; it stays a query on our path, whatever it is.
-        Some(after) if is_cursor(after) => url.set_query(Some(after)),
-        Some(_) => return Err(Error::CursorInvalid),
-        None => {
-            if let Some(n) = query.n {
-                url.query_pairs_mut().append_pair("n", &n.to_string());
-            }
-        }
-    }
+    let mut url = query.on(url)?;
     let mut response = session.fetch(Request::get(url.clone()), scope, subject).await?;
     if matches!(response.status, StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED) {
         let status = response.status;

@@ -218,3 +218,19 @@ fn a_token_service_that_is_down_is_tried_again() {
     assert_eq!(tags(&script.session(robot())), "");
     assert_eq!(script.sleeps_ms(), [250, 3000]);
 }
+
+#[test]
+fn the_token_service_is_known_once_it_is_named_whatever_it_thinks_of_the_credentials() {
+    let realm = "https://r.example/token";
+    for (named, answer, expected) in [
+        (bearer_challenge(), token("t"), Some(realm)),
+        (bearer_challenge(), reply(403), Some(realm)),
+        (challenge(r#"Bearer realm="https://evil.example/token""#), reply(599), None),
+    ] {
+        let script = Script::new([named, answer, no_tags()]);
+        let authenticator = Arc::new(script.authenticator(robot()));
+        assert_eq!(authenticator.token_service(), None);
+        let _ = tags(&Session::new(script.clone(), endpoint("r.example"), authenticator.clone()));
+        assert_eq!(authenticator.token_service().as_ref().map(url::Url::as_str), expected);
+    }
+}

@@ -5,7 +5,10 @@
 //! with their digests, tags and times, but no sizes.
 //!
 //! The token service answers 403 to a wrong token, to one without `read:packages`, and for a package that the account
-//! may not see or that is not there. Which of them it is, the API's `/user` tells ([`Github::explained`]).
+//! may not see or that is not there. Which of them it is, the API's `/user` tells.
+//!
+//! More than 400 lines, since packages are at three places (of organizations, of users, of the account itself), nothing says at
+//! which, and an account without a named owner has all of its organizations besides.
 
 #![forbid(unsafe_code)]
 

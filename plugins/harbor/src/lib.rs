@@ -22,12 +22,12 @@ use regent_distribution::{
 use regent_plugin_api::oci::{RepositoryName, Tag};
 use regent_plugin_api::transport::{Class, Fault, Request};
 use regent_plugin_api::{
-    Access, Authorization, Check, Cursor, Driver, Error, Host, Outcome, Page, PageRequest, Result, Settings,
+    Access, Authorization, Check, Driver, Error, Host, Numbered, Page, PageRequest, Result, Settings,
     TagDetail, Validation,
 };
 
 use crate::artifact::Artifact;
-use crate::place::Place;
+use crate::place::{MAX_PAGE, Place};
 use crate::tokens::Tokens;
 
 /// The most tags on a page of `/v2/`; Harbor itself has no limit.
@@ -61,10 +61,9 @@ regent_plugin_api::export_driver! {
 
 impl Driver for Harbor {
     fn connect(settings: Settings, host: Host) -> Result<Self> {
-        let missing = |name: &str| Error::invalid_setting(name, "is missing");
-        let base = settings.base().ok_or_else(|| missing("registryBase"))?;
-        let username = settings.username().ok_or_else(|| missing("username"))?;
-        let password = settings.password().ok_or_else(|| missing("password"))?;
+        let base = settings.required_text("registryBase")?;
+        let username = settings.required_text("username")?;
+        let password = settings.required_secret("password")?;
         let (endpoint, prefix) =
             Endpoint::from_base(base, settings.plain_http(), PathMeaning::RepositoryPrefix)
                 .map_err(|e| Error::invalid_setting("registryBase", e))?;
@@ -89,20 +88,18 @@ impl Driver for Harbor {
             return Err(self.explained(error, "pull", "Pull Repository").await);
         }
         let detail = format!("{registry} accepts the user name and password, and issues tokens for them");
-        let authenticated = check("authenticated", Outcome::Passed, detail);
+        let authenticated = Check::passed(Check::AUTHENTICATED, detail);
         let (list, first) = match self.list_from_start(1).await {
             Ok(page) if page.items.is_empty() => {
                 let detail = "the list of repositories can be read; it is empty: if it should not be, make the account \
                               a member of the projects";
-                (check("list", Outcome::Passed, detail.to_owned()), None)
+                (Check::passed(Check::LIST, detail), None)
             }
             Ok(page) => {
-                let detail = "the list of repositories can be read".to_owned();
-                (check("list", Outcome::Passed, detail), page.items.into_iter().next())
+                let list = Check::passed(Check::LIST, "the list of repositories can be read");
+                (list, page.items.into_iter().next())
             }
-            Err(e) if e.class() == Class::Denied => {
-                (check("list", Outcome::Denied, e.message().to_owned()), None)
-            }
+            Err(e) if e.class() == Class::Denied => (Check::denied(Check::LIST, e.message()), None),
             Err(e) => return Err(e),
         };
         let pull = self.may_pull(first).await?;
@@ -114,7 +111,7 @@ impl Driver for Harbor {
             self.ensure_known().await?;
             return self.list_from_start(page.size).await;
         };
-        let place = Place::parse(&cursor.0).ok_or(ProtocolError::CursorInvalid)?;
+        let place = Place::parse(&cursor.0).ok_or_else(Error::invalid_cursor)?;
         self.ensure_known().await?;
         match self.list(&place).await {
             Ok(page) => Ok(page),
@@ -123,26 +120,23 @@ impl Driver for Harbor {
     }
 
     async fn tags(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<Tag>> {
-        let query = PageQuery {
-            n: Some(page.size.clamp(1, MAX_TAG_PAGE)),
-            after: page.after.map(|Cursor(after)| after),
-        };
+        let query = PageQuery { n: Some(page.size_up_to(MAX_TAG_PAGE)), after: page.after() };
         self.ensure_known().await?;
         match self.registry.tags(repository, &query).await {
-            Ok(tags) => Ok(Page { items: tags.items, next: tags.next.map(Cursor) }),
+            Ok(tags) => Ok(Page::new(tags.items, tags.next)),
             Err(error) => Err(self.refused_pull(error, repository).await),
         }
     }
 
     async fn tag_details(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<TagDetail>> {
-        let place = Place::of_artifacts(page).ok_or(ProtocolError::CursorInvalid)?;
+        let at = Numbered::of(&page, MAX_PAGE)?;
         let url = artifact::url(self.api.endpoint(), repository)?;
         let subject = Subject::Other(format!("the artifacts of {repository}"));
         self.ensure_known().await?;
-        match self.numbered::<Artifact>(url, place.page, place.size, &subject).await {
+        match self.numbered::<Artifact>(url, at, &subject).await {
             Ok(list) => {
-                let next = list.more.then(|| Cursor(place.following().to_string()));
-                Ok(Page { items: list.elements.into_iter().flat_map(Artifact::into_tags).collect(), next })
+                let next = list.more.then(|| at.following().to_string());
+                Ok(Page::new(list.elements.into_iter().flat_map(Artifact::into_tags).collect(), next))
             }
             Err(error) => {
                 let what = format!("list the artifacts of {repository}");
@@ -154,7 +148,7 @@ impl Driver for Harbor {
     async fn authorize(&self, access: Access) -> Result<Authorization> {
         let repository = access.repository;
         self.ensure_known().await?;
-        let freshness = if access.renew { Freshness::Renewed } else { Freshness::Cached };
+        let freshness = Freshness::renewed_if(access.renew);
         let authorized = match self.registry.authorization(&repository, freshness).await {
             Ok(authorized) => authorized,
             Err(error) => return Err(self.refused_pull(error, &repository).await),
@@ -168,12 +162,8 @@ impl Driver for Harbor {
                 Ok(_) | Err(_) => {} // whoever reads from it will see
             }
         }
-        Ok(Authorization {
-            endpoint: self.registry.endpoint().url().clone(),
-            repository,
-            headers: authorized.headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
-            expires: authorized.expires,
-        })
+        let endpoint = self.registry.endpoint().url().clone();
+        Ok(Authorization::new(endpoint, repository, &authorized.headers, authorized.expires))
     }
 }
 
@@ -237,12 +227,11 @@ impl Harbor {
         let host = self.api.endpoint().host();
         match answer {
             Ok(response) if response.status.is_success() => {
-                Ok(check("reached", Outcome::Passed, format!("{host} answers as Harbor")))
+                Ok(Check::passed(Check::REACHED, format!("{host} answers as Harbor")))
             }
             Err(e) if !is_refusal(&e) && e.class() != Class::Absent => Err(e.into()),
-            Ok(_) | Err(_) => Ok(check(
-                "reached",
-                Outcome::Failed,
+            Ok(_) | Err(_) => Ok(Check::failed(
+                Check::REACHED,
                 format!(
                     "{host} answers, but has no Harbor API: check the registryBase, and that a proxy in front of Harbor \
                      passes /api/v2.0/ on"
@@ -253,18 +242,15 @@ impl Harbor {
 
     async fn may_pull(&self, repository: Option<RepositoryName>) -> Result<Check> {
         let Some(repository) = repository else {
-            let detail = "there is no repository to try it with".to_owned();
-            return Ok(check("pull", Outcome::Skipped, detail));
+            return Ok(Check::skipped(Check::PULL, "there is no repository to try it with"));
         };
         match self.registry.tags(&repository, &PageQuery::first(1)).await {
-            Ok(_) => Ok(check("pull", Outcome::Passed, format!("the account may pull from {repository}"))),
+            Ok(_) => Ok(Check::passed(Check::PULL, format!("the account may pull from {repository}"))),
             Err(error) if error.class() == Class::Absent => {
-                Ok(check("pull", Outcome::Skipped, format!("{error}; try it with another repository")))
+                Ok(Check::skipped(Check::PULL, format!("{error}; try it with another repository")))
             }
             Err(error) => match self.refused_pull(error, &repository).await {
-                denied if denied.class() == Class::Denied => {
-                    Ok(check("pull", Outcome::Denied, denied.message().to_owned()))
-                }
+                denied if denied.class() == Class::Denied => Ok(Check::denied(Check::PULL, denied.message())),
                 other => Err(other),
             },
         }
@@ -278,8 +264,4 @@ impl Harbor {
 /// Whether it could be the credentials or their rights.
 fn is_refusal(error: &ProtocolError) -> bool {
     matches!(error.class(), Class::Authentication | Class::Denied)
-}
-
-fn check(name: &str, outcome: Outcome, detail: String) -> Check {
-    Check { name: name.to_owned(), outcome, detail }
 }

@@ -4,11 +4,11 @@ use regent_distribution::{Error as ProtocolError, PageQuery, Scope, Subject};
 use regent_plugin_api::oci::RepositoryName;
 use regent_plugin_api::transport::{Class, Fault, Request};
 use regent_plugin_api::url::Url;
-use regent_plugin_api::{Cursor, Error, LogLevel, Page, Result};
+use regent_plugin_api::{Error, LogLevel, Numbered, Page, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::place::{MAX_PAGE, Numbered, Place};
+use crate::place::{MAX_PAGE, Place};
 use crate::{Harbor, is_refusal};
 
 type Protocol<T> = std::result::Result<T, ProtocolError>;
@@ -34,7 +34,7 @@ impl Harbor {
     /// For robots the projects come first: older versions show them public ones only at `/repositories`, and do not
     /// say that anything is missing.
     pub(crate) async fn list_from_start(&self, size: u32) -> Result<Page<RepositoryName>> {
-        let at = Numbered::first(size);
+        let at = Numbered::first(size, MAX_PAGE);
         let all = Place::All(at);
         let projects = Place::Projects { index: 0, at };
         let catalog = Place::Catalog { query: None, size: at.size };
@@ -76,8 +76,8 @@ impl Harbor {
     async fn list_all(&self, at: Numbered) -> Protocol<Page<RepositoryName>> {
         let project = self.prefix.as_ref().and_then(|prefix| prefix.as_str().split('/').next());
         let list = self.project_page(project, at).await?;
-        let next = list.more.then(|| Cursor(Place::All(at.following()).to_string()));
-        Ok(Page { items: self.names(list.elements), next })
+        let next = list.more.then(|| Place::All(at.following()).to_string());
+        Ok(Page::new(self.names(list.elements), next))
     }
 
     /// Walks over projects until there is a page's worth.
@@ -90,7 +90,8 @@ impl Harbor {
             let url = self.api.endpoint().below(["api", "v2.0", "projects"]);
             let url = with(url, &[("with_detail", "false"), ("sort", "name")]);
             let subject = Subject::Other("the list of projects".to_owned());
-            let projects = self.numbered::<Named>(url, index / MAX_PAGE + 1, MAX_PAGE, &subject).await?;
+            let page = Numbered { page: index / MAX_PAGE + 1, size: MAX_PAGE };
+            let projects = self.numbered::<Named>(url, page, &subject).await?;
             let known = (index % MAX_PAGE) as usize;
             for project in projects.elements.iter().skip(known) {
                 loop {
@@ -114,11 +115,10 @@ impl Harbor {
                         at = at.following();
                     } else {
                         index = index.saturating_add(1);
-                        at = Numbered::first(at.size);
+                        at = Numbered::first(at.size, MAX_PAGE);
                     }
                     if items.len() >= at.size as usize || requests >= MAX_REQUESTS {
-                        let next = Some(Cursor(Place::Projects { index, at }.to_string()));
-                        return Ok(Page { items, next });
+                        return Ok(Page::new(items, Some(Place::Projects { index, at }.to_string())));
                     }
                     if !more {
                         break;
@@ -139,8 +139,8 @@ impl Harbor {
     async fn list_catalog(&self, query: Option<String>, size: u32) -> Protocol<Page<RepositoryName>> {
         let query = PageQuery { n: Some(size), after: query };
         let page = self.api.catalog(&query, &Scope::none()).await?;
-        let next = page.next.map(|query| Cursor(Place::Catalog { query: Some(query), size }.to_string()));
-        Ok(Page { items: page.items.into_iter().filter(|name| self.is_wanted(name)).collect(), next })
+        let next = page.next.map(|query| Place::Catalog { query: Some(query), size }.to_string());
+        Ok(Page::new(page.items.into_iter().filter(|name| self.is_wanted(name)).collect(), next))
     }
 
     /// A page of a project's repositories, or of all.
@@ -153,7 +153,7 @@ impl Harbor {
             ),
             None => (endpoint.below(["api", "v2.0", "repositories"]), Subject::Catalog),
         };
-        self.numbered(with(url, &[("sort", "name")]), at.page, at.size, &subject).await
+        self.numbered(with(url, &[("sort", "name")]), at, &subject).await
     }
 
     /// A page of the API by its number. The `Link` header is of no use: from the second page on its query is not
@@ -161,18 +161,17 @@ impl Harbor {
     pub(crate) async fn numbered<T: DeserializeOwned>(
         &self,
         url: Url,
-        page: u32,
-        size: u32,
+        at: Numbered,
         subject: &Subject,
     ) -> Protocol<Listed<T>> {
-        let url = with(url, &[("page", &page.to_string()), ("page_size", &size.to_string())]);
+        let url = with(url, &[("page", &at.page.to_string()), ("page_size", &at.size.to_string())]);
         let (elements, headers): (Option<Vec<T>>, _) =
             self.api.fetch_json(url, &Scope::none(), subject).await?;
         let elements = elements.unwrap_or_default(); // `null` is how an empty list is written
         let total = headers.get("x-total-count").and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok());
         let more = match total {
-            Some(total) => !elements.is_empty() && u64::from(page) * u64::from(size) < total,
-            None => elements.len() >= size as usize,
+            Some(total) => !elements.is_empty() && at.is_before_end(total),
+            None => elements.len() >= at.size as usize,
         };
         Ok(Listed { elements, more })
     }

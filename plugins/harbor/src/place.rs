@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use regent_plugin_api::PageRequest;
+use regent_plugin_api::Numbered;
 
 /// "maximum: 100", says the API of `page_size`.
 pub(crate) const MAX_PAGE: u32 = 100;
@@ -18,51 +18,14 @@ pub(crate) enum Place {
     Catalog { query: Option<String>, size: u32 },
 }
 
-/// A page by its number, from 1. The size belongs to it: with another size it would be another page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Numbered {
-    pub(crate) page: u32,
-    pub(crate) size: u32,
-}
-
-impl Numbered {
-    pub(crate) fn first(size: u32) -> Self {
-        Self { page: 1, size: size.clamp(1, MAX_PAGE) }
-    }
-
-    pub(crate) fn following(self) -> Self {
-        Self { page: self.page.saturating_add(1), ..self }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (page, size) = text.split_once('/')?;
-        let at = Self { page: page.parse().ok()?, size: size.parse().ok()? };
-        (at.page > 0 && (1..=MAX_PAGE).contains(&at.size)).then_some(at)
-    }
-}
-
-impl fmt::Display for Numbered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.page, self.size)
-    }
-}
-
 impl Place {
-    /// The place of a page of artifacts; `None` if the cursor is none.
-    pub(crate) fn of_artifacts(page: PageRequest) -> Option<Numbered> {
-        match page.after {
-            Some(cursor) => Numbered::parse(&cursor.0),
-            None => Some(Numbered::first(page.size)),
-        }
-    }
-
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (way, rest) = text.split_once('/')?;
         match way {
-            "all" => Some(Self::All(Numbered::parse(rest)?)),
+            "all" => Some(Self::All(Numbered::parse(rest, MAX_PAGE)?)),
             "projects" => {
                 let (index, at) = rest.split_once('/')?;
-                Some(Self::Projects { index: index.parse().ok()?, at: Numbered::parse(at)? })
+                Some(Self::Projects { index: index.parse().ok()?, at: Numbered::parse(at, MAX_PAGE)? })
             }
             "catalog" => {
                 let (size, query) = rest.split_once('/')?;

@@ -55,6 +55,23 @@ impl Settings {
         self.secret("password")
     }
 
+    /// `username` and `password`, which go together; `None` for neither.
+    ///
+    /// # Errors
+    /// [`Error::invalid_setting`] for one without the other.
+    pub fn username_and_password(&self) -> Result<Option<(&str, &SecretString)>> {
+        match (self.username(), self.password()) {
+            (Some(username), Some(password)) => Ok(Some((username, password))),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                Err(Error::invalid_setting("password", "is missing, while there is a username"))
+            }
+            (None, Some(_)) => {
+                Err(Error::invalid_setting("username", "is missing, while there is a password"))
+            }
+        }
+    }
+
     /// A value that is no secret, trimmed.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(|v| v.expose_secret().trim()).filter(|v| !v.is_empty())
@@ -99,5 +116,30 @@ impl fmt::Debug for Settings {
             .field("names", &self.values.keys())
             .field("plain_http", &self.plain_http)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_name_and_a_password_go_together() {
+        let rows = [
+            ("", "", Ok(false)),
+            ("user", "secret", Ok(true)),
+            ("user", "", Err("password")),
+            (" ", "secret", Err("username")),
+        ];
+        for (username, password, expected) in rows {
+            let values = [("username", username), ("password", password)];
+            let values = values.map(|(name, value)| (name.to_owned(), SecretString::from(value)));
+            let settings = Settings::new("x", values, false);
+            match (settings.username_and_password(), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found.is_some(), expected, "{username}"),
+                (Err(error), Err(setting)) => assert_eq!(error.details["setting"], setting),
+                (found, _) => panic!("{username}: {found:?}"),
+            }
+        }
     }
 }

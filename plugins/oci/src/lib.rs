@@ -100,17 +100,11 @@ impl Driver for Oci {
 }
 
 fn credentials(settings: &Settings) -> Result<Credentials> {
-    match (settings.username(), settings.password(), settings.secret("token")) {
-        (Some(username), Some(password), _) => {
-            Ok(Credentials::Basic { username: username.to_owned(), password: password.clone() })
+    Ok(match (settings.username_and_password()?, settings.secret("token")) {
+        (Some((username, password)), _) => {
+            Credentials::Basic { username: username.to_owned(), password: password.clone() }
         }
-        (Some(_), None, _) => {
-            Err(Error::invalid_setting("password", "is missing, while there is a username"))
-        }
-        (None, Some(_), _) => {
-            Err(Error::invalid_setting("username", "is missing, while there is a password"))
-        }
-        (None, None, Some(token)) => Ok(Credentials::Bearer(token.clone())),
-        (None, None, None) => Ok(Credentials::Anonymous),
-    }
+        (None, Some(token)) => Credentials::Bearer(token.clone()),
+        (None, None) => Credentials::Anonymous,
+    })
 }

@@ -1,14 +1,10 @@
 //! Artifacts and their tags (Harbor API 2.0, `listArtifacts`).
 
-use std::time::SystemTime;
-
-use regent_distribution::Endpoint;
-use regent_plugin_api::oci::RepositoryName;
+use regent_distribution::{Endpoint, parse_rfc3339};
+use regent_plugin_api::oci::{Digest, RepositoryName};
 use regent_plugin_api::url::Url;
 use regent_plugin_api::{Error, Result, TagDetail};
 use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// What makes a listing cheap: nothing but tags.
 const OPTIONS: [(&str, &str); 8] = [
@@ -60,38 +56,10 @@ impl Artifact {
         let size_bytes = self.size.and_then(|size| u64::try_from(size).ok());
         let tags = self.tags.unwrap_or_default().into_iter();
         tags.filter_map(|tag| {
-            let pushed = tag.push_time.as_deref().and_then(parse_time);
-            let digest = regent_oci::Digest::clone(&digest);
+            let pushed = tag.push_time.as_deref().and_then(parse_rfc3339);
+            let digest = Digest::clone(&digest);
             Some(TagDetail { tag: tag.name.parse().ok()?, digest, pushed, size_bytes })
         })
         .collect()
-    }
-}
-
-/// RFC 3339. Harbor has the year 1 for "never".
-fn parse_time(text: &str) -> Option<SystemTime> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    (time > OffsetDateTime::UNIX_EPOCH).then(|| time.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use super::*;
-
-    #[test]
-    fn times_are_read_and_never_is_none() {
-        let rows = [
-            ("2026-01-02T03:04:05.678Z", Some(1_767_323_045_678)),
-            ("2026-01-02T04:04:05+01:00", Some(1_767_323_045_000)),
-            ("0001-01-01T00:00:00.000Z", None),
-            ("yesterday", None),
-            ("", None),
-        ];
-        for (text, expected) in rows {
-            let expected = expected.map(|ms| UNIX_EPOCH + Duration::from_millis(ms));
-            assert_eq!(parse_time(text), expected, "{text}");
-        }
     }
 }

@@ -16,8 +16,7 @@ mod search;
 use std::sync::Arc;
 
 use regent_distribution::{
-    Authenticator, Authorizer, Credentials, Endpoint, Error as ProtocolError, Freshness, PageQuery, Scope,
-    Session, Subject,
+    Credentials, Endpoint, Error as ProtocolError, Freshness, PageQuery, Scope, Session, Subject,
 };
 use regent_plugin_api::oci::{Reference, RepositoryName, Tag};
 use regent_plugin_api::transport::{Class, Fault as _};
@@ -27,7 +26,7 @@ use regent_plugin_api::{
 };
 
 use crate::address::{Address, Rest};
-use crate::authorizer::Unasked;
+use crate::authorizer::AtHome;
 use crate::search::Hit;
 
 /// The registry's own figures: digest and time of push.
@@ -61,29 +60,18 @@ impl Driver for Nexus {
     fn connect(settings: Settings, host: Host) -> Result<Self> {
         let Address { registry, rest } = Address::of(&settings)?;
         let transport = Arc::new(host.clone());
-        let authorizer = |at: &Endpoint| -> Result<Arc<dyn Authorizer>> {
-            Ok(match (settings.username(), settings.password()) {
-                (Some(username), Some(password)) => {
-                    Arc::new(Unasked::new(transport.clone(), at, username, password)?)
-                }
-                (None, None) => Arc::new(Authenticator::new(transport.clone(), at, Credentials::Anonymous)),
-                (Some(_), None) => {
-                    return Err(Error::invalid_setting("password", "is missing, while there is a username"));
-                }
-                (None, Some(_)) => {
-                    return Err(Error::invalid_setting("username", "is missing, while there is a password"));
-                }
-            })
-        };
-        let session = Session::new(transport.clone(), registry.clone(), authorizer(&registry)?);
-        let search = match rest {
-            Some(rest) => {
-                let authorizer = authorizer(&rest.endpoint)?;
-                Some((Session::new(transport.clone(), rest.endpoint.clone(), authorizer), rest))
+        let credentials = match settings.username_and_password()? {
+            Some((username, password)) => {
+                Credentials::Basic { username: username.to_owned(), password: password.clone() }
             }
-            None => None,
+            None => Credentials::Anonymous,
         };
-        Ok(Self { host, registry: session, search, is_anonymous: settings.username().is_none() })
+        let session = |endpoint: Endpoint| {
+            let authorizer = AtHome::new(transport.clone(), &endpoint, credentials.clone());
+            Session::new(transport.clone(), endpoint, Arc::new(authorizer))
+        };
+        let search = rest.map(|rest| (session(rest.endpoint.clone()), rest));
+        Ok(Self { host, registry: session(registry), search, is_anonymous: settings.username().is_none() })
     }
 
     async fn validate(&self) -> Result<Validation> {

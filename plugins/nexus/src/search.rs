@@ -1,14 +1,10 @@
 //! The components of an image (Nexus REST API, `listSearch`): one for each tag, with the tag's manifest as its asset.
 
-use std::time::SystemTime;
-
-use regent_distribution::{Error as ProtocolError, Scope, Session, Subject};
+use regent_distribution::{Error as ProtocolError, Scope, Session, Subject, parse_rfc3339};
 use regent_plugin_api::TagDetail;
 use regent_plugin_api::oci::{Digest, RepositoryName, Tag};
 use regent_plugin_api::transport::{Class, Fault as _};
 use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::address::Rest;
 
@@ -99,7 +95,7 @@ impl Component {
         let path = format!("v2/{image}/manifests/{tag}");
         let asset = self.assets.into_iter().find(|asset| asset.path.trim_start_matches('/') == path)?;
         let digest: Digest = format!("sha256:{}", asset.checksum.sha256?).parse().ok()?;
-        let pushed = asset.last_modified.or(asset.blob_created).as_deref().and_then(parse_time);
+        let pushed = asset.last_modified.or(asset.blob_created).as_deref().and_then(parse_rfc3339);
         // `fileSize` is the manifest's, which is not what an image's size means.
         Some(Hit { detail: TagDetail { tag, digest, pushed, size_bytes: None }, member: self.repository })
     }
@@ -111,8 +107,4 @@ pub(crate) fn is_closed(error: &ProtocolError) -> bool {
     let is_refused = |status: u16| matches!(status, 400 | 405 | 406 | 422);
     matches!(error.class(), Class::Denied | Class::Absent)
         || matches!(error, ProtocolError::UnexpectedStatus { status, .. } if is_refused(status.as_u16()))
-}
-
-fn parse_time(text: &str) -> Option<SystemTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
 }

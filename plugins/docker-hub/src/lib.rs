@@ -15,8 +15,8 @@ mod login;
 use std::sync::Arc;
 
 use regent_distribution::{
-    Authenticator, Credentials, Endpoint, Error as ProtocolError, Freshness, IssuedTokens, PageQuery,
-    PathMeaning, Scope, Session, Subject,
+    Authenticator, Credentials, Endpoint, Error as ProtocolError, FixedHeaders, Freshness, IssuedTokens,
+    PageQuery, PathMeaning, Scope, Session, Subject,
 };
 use regent_oci::{Digest, MediaType, Reference, RepositoryName, Tag};
 use regent_plugin_api::http::header::ACCEPT;
@@ -36,6 +36,8 @@ const TOKEN_SERVICE: &str = "auth.docker.io";
 const API: &str = "hub.docker.com";
 /// All tags come at once if no number is asked for; with one they come in pages.
 const ALL_TAGS: u32 = 1000;
+/// In how many namespaces a repository is looked for that pulling can be tried with.
+const MAX_LOOKS: usize = 5;
 /// The repository that Docker keeps for looking at the limit of pulls ("Usage and limits", "Pull limit").
 const LIMIT_PROBE: &str = "ratelimitpreview/test";
 
@@ -74,11 +76,13 @@ impl Driver for DockerHub {
         let credentials = account.as_ref().map_or(Credentials::Anonymous, Account::credentials);
         let tokens =
             Authenticator::new(transport.clone(), &registry, credentials).with_realm_host(TOKEN_SERVICE);
-        let visitor = Session::with_credentials(transport.clone(), api.clone(), Credentials::Anonymous);
         let api = match &account {
-            None => visitor,
+            None => Session::with_credentials(transport.clone(), api, Credentials::Anonymous),
             Some(account) => {
-                let login = Login { session: visitor, account: account.clone() };
+                // The login proves itself by its body: no header, and a 401 is the answer to what was sent.
+                let bare = Arc::new(FixedHeaders::new(API, []));
+                let session = Session::new(transport.clone(), api.clone(), bare);
+                let login = Login { session, account: account.clone() };
                 let tokens = IssuedTokens::new(transport.clone(), api.clone(), login);
                 Session::new(transport.clone(), api, Arc::new(tokens))
             }
@@ -90,7 +94,7 @@ impl Driver for DockerHub {
         self.registry.ping().await.map_err(|error| self.explained(error))?;
         let first = self.list_from_start(MAX_PAGE).await;
         let (list, repository) = match first {
-            Ok(listed) => (self.list_check(&listed), listed.repositories.into_iter().next()),
+            Ok(listed) => (self.list_check(&listed), self.first_repository(listed).await),
             Err(error) if error.class() == Class::Denied => {
                 (Check::denied(Check::LIST, error.message()), None)
             }
@@ -274,6 +278,18 @@ impl DockerHub {
         } else {
             Check::passed(Check::LIST, detail)
         }
+    }
+
+    /// A repository to try something with: the first namespace may be empty.
+    async fn first_repository(&self, mut listed: Listed) -> Option<RepositoryName> {
+        for _ in 0..MAX_LOOKS {
+            match (listed.repositories.first(), &listed.next) {
+                (Some(repository), _) => return Some(repository.clone()),
+                (None, Some(place)) => listed = self.list(place).await.ok()?,
+                (None, None) => return None,
+            }
+        }
+        None
     }
 
     async fn pull_check(&self, repository: Option<RepositoryName>) -> Result<Check> {

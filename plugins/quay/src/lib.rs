@@ -31,6 +31,8 @@ use crate::account::{Account, Kind};
 use crate::listing::{Listed, MAX_PAGE, MAX_V2_PAGE};
 use crate::place::Place;
 
+/// In how many namespaces a repository is looked for that pulling can be tried with.
+const MAX_LOOKS: usize = 5;
 /// For so long Quay is taken to know the credentials that it has just accepted.
 const LOGIN_HOLDS: Duration = Duration::from_mins(5);
 
@@ -108,7 +110,7 @@ impl Driver for Quay {
             Check::passed(Check::AUTHENTICATED, detail)
         };
         let (list, first) = match self.list_from_start(MAX_PAGE).await {
-            Ok(listed) => (self.list_check(&listed), listed.repositories.into_iter().next()),
+            Ok(listed) => (self.list_check(&listed), self.first_repository(listed).await),
             Err(error) => match error.class() {
                 Class::Denied => (Check::denied(Check::LIST, error.message()), None),
                 Class::Absent => (Check::failed(Check::LIST, error.message()), None),
@@ -224,6 +226,18 @@ impl Quay {
             format!("what {who} may read is listed by /v2/_catalog; push times and sizes need an OAuth token")
         };
         Check::passed(Check::LIST, detail)
+    }
+
+    /// A repository to try something with: the first namespace may be empty.
+    async fn first_repository(&self, mut listed: Listed) -> Option<RepositoryName> {
+        for _ in 0..MAX_LOOKS {
+            match (listed.repositories.first(), &listed.next) {
+                (Some(repository), _) => return Some(repository.clone()),
+                (None, Some(place)) => listed = self.list(place, MAX_PAGE).await.ok()?,
+                (None, None) => return None,
+            }
+        }
+        None
     }
 
     async fn pull_check(&self, repository: Option<RepositoryName>) -> Result<Check> {

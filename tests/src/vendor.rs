@@ -19,11 +19,13 @@
 
 pub mod digitalocean;
 pub mod distribution;
+pub mod docker_hub;
 pub mod emulator;
 pub mod internet;
 pub mod message;
 pub mod operation;
 pub mod proxy;
+pub mod quay;
 pub mod scene;
 pub mod store;
 pub mod suite;

@@ -3,3 +3,5 @@
 use regent_tests::vendor_suite;
 
 vendor_suite!(digitalocean, regent_tests::vendor::digitalocean::DigitaloceanScene);
+vendor_suite!(docker_hub, regent_tests::vendor::docker_hub::DockerHubScene);
+vendor_suite!(quay, regent_tests::vendor::quay::QuayScene);

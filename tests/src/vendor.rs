@@ -20,6 +20,7 @@
 pub mod digitalocean;
 pub mod distribution;
 pub mod docker_hub;
+pub mod ecr;
 pub mod emulator;
 pub mod internet;
 pub mod message;

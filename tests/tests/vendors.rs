@@ -5,3 +5,4 @@ use regent_tests::vendor_suite;
 vendor_suite!(digitalocean, regent_tests::vendor::digitalocean::DigitaloceanScene);
 vendor_suite!(docker_hub, regent_tests::vendor::docker_hub::DockerHubScene);
 vendor_suite!(quay, regent_tests::vendor::quay::QuayScene);
+vendor_suite!(ecr, regent_tests::vendor::ecr::EcrScene);

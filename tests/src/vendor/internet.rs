@@ -11,6 +11,10 @@ use regent_plugin_api::{Description, HostServices, LogLevel};
 
 use super::message::{Answer, Received};
 
+/// What a turn of the executor stands for while a driver waits.
+const TURN: Duration = Duration::from_millis(50);
+const MAX_TURNS: u128 = 10_000;
+
 /// Who answers under some host names.
 pub trait Site: Send + Sync {
     /// The names, with ports that are not 443.
@@ -61,11 +65,31 @@ impl Internet {
     }
 
     /// What a linked-in driver is given, when its connection's `registryBase` (and the fields that its egress names) are
-    /// these hosts. It may reach them, and what its description declares.
-    pub fn services(&self, description: &Description, hosts: &[String]) -> Arc<dyn HostServices> {
-        let declared = description.egress.iter().filter(|pattern| !pattern.starts_with('{')).cloned();
-        let allowed = declared.chain(hosts.iter().cloned()).collect();
-        Arc::new(LinkedHost { internet: self.clone(), allowed })
+    /// these hosts, and the process has these variables. It may reach them, and what its description declares.
+    pub fn services(
+        &self,
+        description: &Description,
+        hosts: &[String],
+        variables: &[(String, String)],
+    ) -> Arc<dyn HostServices> {
+        let declared = description.env.iter();
+        let variables: BTreeMap<String, String> =
+            declared.filter_map(|name| variables.iter().rev().find(|(n, _)| n == name).cloned()).collect();
+        let mut allowed: Vec<Allowed> =
+            hosts.iter().map(|host| Allowed { pattern: host.clone(), plain: false }).collect();
+        for entry in &description.egress {
+            let (entry, plain) =
+                entry.strip_prefix("metadata:").map_or((entry.as_str(), false), |entry| (entry, true));
+            let pattern = match entry.strip_prefix("{env:").and_then(|name| name.strip_suffix('}')) {
+                Some(name) => {
+                    let url = variables.get(name).map(|url| url.parse::<url::Url>().unwrap());
+                    url.map(|url| url.authority().to_owned())
+                }
+                None => (!entry.starts_with('{')).then(|| entry.to_owned()),
+            };
+            allowed.extend(pattern.map(|pattern| Allowed { pattern, plain }));
+        }
+        Arc::new(LinkedHost { internet: self.clone(), allowed, variables })
     }
 }
 
@@ -78,25 +102,49 @@ impl fmt::Debug for Internet {
 
 struct LinkedHost {
     internet: Internet,
-    allowed: Vec<String>,
+    allowed: Vec<Allowed>,
+    variables: BTreeMap<String, String>,
+}
+
+/// Hosts that a driver may reach.
+struct Allowed {
+    /// As a description has it.
+    pattern: String,
+    /// Over plain HTTP as well: what gives a machine its credentials.
+    plain: bool,
+}
+
+impl Allowed {
+    fn matches(&self, host: &str) -> bool {
+        let name = host.split(':').next().unwrap_or_default();
+        if let Some(suffix) = self.pattern.strip_prefix('*')
+            && !suffix.contains('*')
+        {
+            return name.ends_with(suffix);
+        }
+        // A `*` that is not the first label is any one.
+        let (mut pattern, mut labels) = (self.pattern.rsplit('.').peekable(), name.rsplit('.'));
+        while let Some(wanted) = pattern.next() {
+            match (wanted, labels.next()) {
+                ("*", Some(_)) if pattern.peek().is_none() => return true,
+                ("*", Some(_)) => {}
+                (wanted, Some(label)) if wanted == label => {}
+                _ => return self.pattern == host,
+            }
+        }
+        labels.next().is_none()
+    }
 }
 
 impl LinkedHost {
-    fn may_reach(&self, host: &str) -> bool {
-        let name = host.split(':').next().unwrap_or_default();
-        self.allowed.iter().any(|pattern| match pattern.strip_prefix('*') {
-            Some(suffix) => name.ends_with(suffix),
-            None => pattern == host || pattern == name,
-        })
-    }
-
     fn exchange(&self, request: Request) -> Result<Response, TransportError> {
         let host = request.url.authority().to_owned();
-        if request.url.scheme() != "https" {
-            return Err(TransportError::Refused { host, rule: "only HTTPS is spoken here".to_owned() });
-        }
-        if !self.may_reach(&host) {
+        let mut named = self.allowed.iter().filter(|allowed| allowed.matches(&host)).peekable();
+        if named.peek().is_none() {
             return Err(TransportError::Refused { host, rule: "the driver did not declare it".to_owned() });
+        }
+        if request.url.scheme() != "https" && !named.any(|allowed| allowed.plain) {
+            return Err(TransportError::Refused { host, rule: "only HTTPS is spoken here".to_owned() });
         }
         let mut path = request.url.path().to_owned();
         if let Some(query) = request.url.query() {
@@ -129,8 +177,18 @@ impl Transport for LinkedHost {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
-        self.internet.advance(duration);
-        Box::pin(tokio::task::yield_now())
+        let until = self.internet.now() + duration;
+        // As many turns as the pause is long, so that what is under way goes first and a pause that is given up, such as
+        // that of a timeout, takes no time.
+        let turns = duration.as_millis().div_ceil(TURN.as_millis()).clamp(1, MAX_TURNS);
+        Box::pin(async move {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            if let Ok(left) = until.duration_since(self.internet.now()) {
+                self.internet.advance(left);
+            }
+        })
     }
 
     fn now(&self) -> SystemTime {
@@ -145,7 +203,7 @@ impl Transport for LinkedHost {
 impl HostServices for LinkedHost {
     fn log(&self, _: LogLevel, _: &str) {}
 
-    fn env(&self, _: &str) -> Option<String> {
-        None
+    fn env(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
     }
 }

@@ -29,6 +29,24 @@ pub struct Operation {
     pub body: Payload,
 }
 
+impl Operation {
+    /// Whether the request names this operation where all have one path: every header and field of a form that must be
+    /// there and takes one word has that word.
+    fn is_named_by(&self, request: &Received) -> bool {
+        let word = |rule: &Parameter| match rule.kind {
+            Kind::OneOf(&[word]) if rule.required => Some((rule.name, word)),
+            _ => None,
+        };
+        let form = request.form();
+        let fields = if let Payload::Form(fields) = self.body { fields } else { &[] };
+        self.headers.iter().filter_map(word).all(|(name, word)| request.header(name) == Some(word))
+            && fields
+                .iter()
+                .filter_map(word)
+                .all(|(name, word)| form.iter().any(|(n, value)| n == name && value == word))
+    }
+}
+
 /// What an operation takes as its body.
 #[derive(Debug, Clone, Copy)]
 pub enum Payload {
@@ -166,7 +184,8 @@ impl Violation {
     }
 }
 
-/// Finds the operation that a request is for, and holds the request against its rules. The first that fits its path stands.
+/// Finds the operation that a request is for, and holds the request against its rules. The first that fits its path stands; of
+/// several with one path and method, the one that the request names in a header or a field.
 ///
 /// # Errors
 /// [`Violation`].
@@ -182,7 +201,10 @@ pub fn find<'a>(
     if with_path.peek().is_none() {
         return Err(Violation::new(404, "there is no such path"));
     }
-    let found = with_path.find(|(operation, _)| operation.methods.contains(&request.method.as_str()));
+    let with_method: Vec<_> =
+        with_path.filter(|(operation, _)| operation.methods.contains(&request.method.as_str())).collect();
+    let named = with_method.iter().position(|(operation, _)| operation.is_named_by(request)).unwrap_or(0);
+    let found = with_method.into_iter().nth(named);
     let (operation, values) = found.ok_or_else(|| Violation::new(405, "there is no such method"))?;
     let query = request.query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     check("parameter", operation.query, &query.collect::<Vec<_>>())?;

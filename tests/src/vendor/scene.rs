@@ -25,7 +25,8 @@ pub enum Account {
     MayNotPull,
 }
 
-/// The fields of a connection's JSON, nested ones joined by a dot.
+/// The fields of a connection's JSON, nested ones joined by a dot; `env:NAME` is no field but a variable of the process
+/// that the driver runs in.
 pub type Fields = Vec<(&'static str, String)>;
 
 /// How a driver lists for an account without the right to the native listing.
@@ -110,7 +111,13 @@ pub fn connect<S: Scene>(
     registry_type: &str,
     fields: Fields,
 ) -> regent_plugin_api::Result<Arc<dyn DynDriver>> {
-    let services = internet.services(&S::driver().description(), &scene.named_hosts());
-    let values = fields.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value)));
+    let (mut values, mut variables) = (Vec::new(), Vec::new());
+    for (name, value) in fields {
+        match name.strip_prefix("env:") {
+            Some(variable) => variables.push((variable.to_owned(), value)),
+            None => values.push((name.to_owned(), SecretString::from(value))),
+        }
+    }
+    let services = internet.services(&S::driver().description(), &scene.named_hosts(), &variables);
     S::driver().connect(Settings::new(registry_type, values, false), services)
 }

@@ -340,7 +340,7 @@ async fn pull<S: Scene>(set: &Set<S>, authorization: Authorization, image: &Imag
 fn data_plane<S: Scene>(set: &Set<S>, authorization: &Authorization) -> Arc<dyn Transport> {
     let mut hosts = vec!["*".to_owned()];
     hosts.push(authorization.endpoint.authority().to_owned());
-    let services = set.internet.services(&S::driver().description(), &hosts);
+    let services = set.internet.services(&S::driver().description(), &hosts, &[]);
     Arc::new(regent_plugin_api::Host::new(services))
 }
 

@@ -28,8 +28,9 @@ use content::Contents;
 
 /// Tags whose digest is asked for at once, where the registry has no listing with digests.
 const HEADS_AT_ONCE: usize = 8;
-/// Items asked for with each page.
-const PAGE_SIZE: u32 = 100;
+/// Items asked for with each page of a listing that is wanted whole: as many as any registry gives. A driver asks for
+/// as many of them as its registry takes.
+const PAGE_SIZE: u32 = 1000;
 
 /// An open session with one registry. Calls may run side by side; dropping a call's future cancels it.
 pub struct Registry {

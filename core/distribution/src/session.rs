@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, Method, StatusCode};
 use regent_oci::RepositoryName;
@@ -128,14 +129,25 @@ impl Session {
         scope: &Scope,
         subject: &Subject,
     ) -> Result<(T, HeaderMap), Error> {
-        let response = self.fetch(Request::get(url), scope, subject).await?;
-        let headers = response.headers.clone();
-        let body = success(response, Request::DEFAULT_MAX_BODY_BYTES, subject).await?;
+        let (body, headers) = self.fetch_whole(url, scope, subject).await?;
         let value = serde_json::from_slice(&body).map_err(|e| Error::AnswerInvalid {
             subject: subject.clone(),
             reason: format!("it is not the JSON expected, at line {} column {}", e.line(), e.column()),
         })?;
         Ok((value, headers))
+    }
+
+    /// The part of [`Session::fetch_json`] that is the same for all types: once in a library, not once for each.
+    async fn fetch_whole(
+        &self,
+        url: Url,
+        scope: &Scope,
+        subject: &Subject,
+    ) -> Result<(Bytes, HeaderMap), Error> {
+        let response = self.fetch(Request::get(url), scope, subject).await?;
+        let headers = response.headers.clone();
+        let body = success(response, Request::DEFAULT_MAX_BODY_BYTES, subject).await?;
+        Ok((body, headers))
     }
 
     /// Sends a request with its authorization and returns the answer that stands in the end: GET and HEAD are

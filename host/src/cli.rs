@@ -90,18 +90,26 @@ enum Command {
         #[command(subcommand)]
         command: DriversCommand,
     },
-    /// Check settings, drivers and the configured connection, and say what to mend.
-    Doctor,
+    /// Walk through settings, drivers and a connection step by step, and say what to mend.
+    #[command(
+        after_help = "Examples:\n  regent doctor\n  regent doctor --type harbor-cr --registry harbor.example.com \
+        --username 'robot$scan' --password-stdin < secret\n  regent doctor --type ecr --field \
+        roleArn=arn:aws:iam::123456789012:role/scan --field extra.region=eu-west-1"
+    )]
+    Doctor(RegistryArgs),
 }
 
 #[derive(Debug, Subcommand)]
 enum DriversCommand {
     /// List the files of the plugin directory: what each is, whether it serves, and why not.
     List,
-    /// Show everything that one file says of itself.
+    /// Show what each driver says of itself: types, settings, the hosts and variables that it needs.
     Inspect {
-        /// The driver library.
-        file: PathBuf,
+        /// A driver library; without it all of the plugin directory.
+        file: Option<PathBuf>,
+        /// Print JSON, with everything there is.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -118,9 +126,12 @@ struct RegistryArgs {
     /// User name.
     #[arg(long)]
     username: Option<String>,
-    /// Read the password from the first line of standard input.
-    #[arg(long, requires = "username")]
+    /// Read the password, or the token where there is no user name, from the first line of standard input.
+    #[arg(long)]
     password_stdin: bool,
+    /// Another setting of the connection, such as `roleArn`; `regent drivers inspect` shows which there are.
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = field)]
+    fields: Vec<(String, String)>,
     /// Call the registry over plain HTTP.
     #[arg(long)]
     plain_http: bool,
@@ -208,13 +219,20 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Scan(arguments) => scan::run(&arguments).await,
             Command::Pull { image, output } => pull::run(&image, &output).await,
             Command::Drivers { command: DriversCommand::List } => drivers::list(),
-            Command::Drivers { command: DriversCommand::Inspect { file } } => drivers::inspect(&file),
-            Command::Doctor => doctor::run().await,
+            Command::Drivers { command: DriversCommand::Inspect { file, json } } => {
+                drivers::inspect(file.as_deref(), json)
+            }
+            Command::Doctor(registry) => doctor::run(&registry).await,
         }
     });
     // A layer may still be read on a blocking thread that no one waits for any more.
     runtime.shutdown_background();
     outcome
+}
+
+fn field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it has no = between name and value")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 async fn serve() -> Result<(), Failure> {

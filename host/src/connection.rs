@@ -121,9 +121,20 @@ impl Connection {
 
     /// The same connection to another registry.
     #[must_use]
-    pub fn with_base(mut self, base: impl Into<String>) -> Self {
-        self.fields.insert(Self::BASE.to_owned(), SecretString::from(base.into()));
+    pub fn with_base(self, base: impl Into<String>) -> Self {
+        self.with_field(Self::BASE, base)
+    }
+
+    /// The same connection with this value in a field.
+    #[must_use]
+    pub fn with_field(mut self, field: &str, value: impl Into<String>) -> Self {
+        self.fields.insert(field.to_owned(), SecretString::from(value.into()));
         self
+    }
+
+    /// The names of its fields that have a value.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.keys().map(String::as_str).filter(|field| self.text(field).is_some())
     }
 
     /// SHA-256 over type and all fields, with their lengths.

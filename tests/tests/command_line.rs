@@ -342,9 +342,16 @@ async fn drivers_settings_and_connections_are_looked_at() {
         let line = listed.lines().into_iter().find(|line| line.starts_with(file));
         assert!(line.is_some_and(|line| line.contains("ready")), "{file}: {listed:?}");
     }
-    let inspected = desk.run(&["drivers", "inspect", oci.to_str().unwrap()]).json();
+    let inspected = desk.run(&["drivers", "inspect", "--json", oci.to_str().unwrap()]).json();
     assert_eq!(inspected["description"]["types"], json!(["oci-cr"]), "{inspected}");
     assert!(inspected["digest"].as_str().is_some_and(|d| d.starts_with("sha256:")), "{inspected}");
+
+    let shown = desk.run(&["drivers", "inspect"]);
+    for part in
+        ["harbor 0.1.0: Harbor 2", "registryBase", "required, secret: ", "egress    the registry's own host"]
+    {
+        assert!(shown.data().contains(part), "{part} is missing in {shown:?}");
+    }
 
     let own = [
         ("CR_TYPE", "oci-cr"),
@@ -354,7 +361,11 @@ async fn drivers_settings_and_connections_are_looked_at() {
         ("REGENT_INSECURE_REGISTRIES", authority.as_str()),
     ];
     let healthy = desk.run_with(&["doctor"], &own, None);
-    assert!(healthy.lines().iter().all(|line| line.starts_with("ok ")), "{healthy:?}");
+    assert!(
+        healthy.lines().iter().all(|line| line.starts_with("ok ") || line.starts_with("- ")),
+        "{healthy:?}"
+    );
+    assert!(healthy.out.contains("setting password: given, not shown"), "{healthy:?}");
     assert!(healthy.out.contains("authenticated"), "{healthy:?}");
     // The environment's connection serves the other commands too.
     assert_eq!(desk.run_with(&["list"], &own, None).data(), "team/app\n");
@@ -367,6 +378,16 @@ async fn drivers_settings_and_connections_are_looked_at() {
         sick.out.contains("MEND  connection: ") && sick.out.contains("does not accept the credentials"),
         "{sick:?}"
     );
+
+    let by_flags = ["doctor", "--type", "harbor-cr", "--field", "region=x"];
+    let sick = desk.run_with(&by_flags, &[], None);
+    for line in [
+        "MEND  setting registryBase: missing: ",
+        "MEND  connection: ",
+        "-     setting region: the driver harbor",
+    ] {
+        assert!(sick.out.contains(line), "{line} is missing in {sick:?}");
+    }
 
     let empty = tempfile::tempdir().unwrap();
     let without = [("REGENT_PLUGIN_DIR", empty.path().to_str().unwrap())];

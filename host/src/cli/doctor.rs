@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use regent_plugin_api::Outcome;
+use regent_plugin_api::{Description, Outcome};
+use regent_transport::{Class, Fault};
 
-use super::{Failure, output, parts};
-use crate::connection::own;
+use super::{Failure, RegistryArgs, connection, output, parts};
+use crate::connection::Connection;
 use crate::drivers::DriverState;
+use crate::registry;
 
-pub(super) async fn run() -> Result<(), Failure> {
+pub(super) async fn run(arguments: &RegistryArgs) -> Result<(), Failure> {
     let mut report = Report::default();
     let settings = parts::settings()?;
     let set: Vec<String> = settings.effective().map(|(name, value)| format!("{name}={value}")).collect();
@@ -17,7 +19,7 @@ pub(super) async fn run() -> Result<(), Failure> {
         if set.is_empty() { "all at their defaults".into() } else { set.join(" ") }
     ));
     report.data_directory(&settings.data_dir);
-    let parts = parts::Parts::new(settings, false)?;
+    let parts = parts::Parts::new(settings, arguments.plain_http)?;
 
     let drivers = parts.drivers.list();
     let serving =
@@ -28,24 +30,12 @@ pub(super) async fn run() -> Result<(), Failure> {
     } else {
         report.good(&format!("drivers: {serving} of {} files serve (`regent drivers list`)", drivers.len()));
     }
-    match own(&parts.settings.own_connection) {
-        None => report.good("connection: none in the environment; requests bring their own"),
+    match connection::maybe(arguments, &parts.settings) {
+        None => report.good(
+            "connection: none in the environment; requests bring their own (to look at one: `regent doctor --type T`)",
+        ),
         Some(Err(error)) => report.bad(&format!("connection: {error}")),
-        Some(Ok(decoded)) => match parts.open_connection(&decoded.connection).await {
-            Err(failure) => report.bad(&format!("connection: {failure}")),
-            Ok(registry) => match registry.validate().await {
-                Err(error) => report.bad(&format!("connection: {error}")),
-                Ok(validation) => {
-                    for check in validation.checks {
-                        let line = format!("{}: {}: {}", validation.registry, check.name, check.detail);
-                        match check.outcome {
-                            Outcome::Passed | Outcome::Skipped => report.good(&line),
-                            _ => report.bad(&line),
-                        }
-                    }
-                }
-            },
-        },
+        Some(Ok(connection)) => report.connection(&parts, &connection).await,
     }
     report.end()
 }
@@ -66,6 +56,10 @@ impl Report {
         self.text.extend(["MEND  ", line, "\n"]);
     }
 
+    fn note(&mut self, line: &str) {
+        self.text.extend(["-     ", line, "\n"]);
+    }
+
     fn data_directory(&mut self, directory: &Path) {
         let tried = std::fs::create_dir_all(directory).and_then(|()| tempfile::tempfile_in(directory));
         match tried {
@@ -79,6 +73,64 @@ impl Report {
         }
     }
 
+    /// Driver, settings, hosts, and what the registry says; ends where going on makes no sense.
+    async fn connection(&mut self, parts: &parts::Parts, connection: &Connection) {
+        let registry_type = &connection.registry_type;
+        let drivers = parts.drivers.list();
+        let serving = drivers.iter().filter(|d| matches!(d.state, DriverState::Ready | DriverState::Loaded));
+        let description =
+            serving.filter_map(|d| d.description.as_ref()).find(|d| d.serves_type(registry_type));
+        if let Some(description) = description {
+            self.good(&format!(
+                "driver: {} {} ({}) serves the type {registry_type}",
+                description.name, description.version, description.summary
+            ));
+            self.settings(description, connection);
+        }
+        match parts.open_connection(connection).await {
+            Err(failure) => self.bad(&format!("connection: {failure}")),
+            Ok(registry) => match registry.validate().await {
+                Err(error) => self.bad(&format!("connection: {error}{}", advice(&error))),
+                Ok(validation) => {
+                    for check in validation.checks {
+                        let line = format!("{}: {}: {}", validation.registry, check.name, check.detail);
+                        match check.outcome {
+                            Outcome::Passed => self.good(&line),
+                            Outcome::Skipped => self.note(&line),
+                            _ => self.bad(&line),
+                        }
+                    }
+                }
+            },
+        }
+    }
+
+    /// What the connection has of the driver's settings, secrets by name only.
+    fn settings(&mut self, description: &Description, connection: &Connection) {
+        for setting in &description.settings {
+            let name = &setting.name;
+            match connection.text(name) {
+                Some(_) if setting.secret => self.good(&format!("setting {name}: given, not shown")),
+                Some(value) => self.good(&format!("setting {name}: {value}")),
+                None if setting.required => self.bad(&format!("setting {name}: missing: {}", setting.help)),
+                None => self.note(&format!("setting {name}: not given: {}", setting.help)),
+            }
+        }
+        for field in connection.fields() {
+            if !description.settings.iter().any(|setting| setting.name == field) {
+                self.note(&format!("setting {field}: the driver {} does not look at it", description.name));
+            }
+        }
+        if !description.egress.is_empty() {
+            self.note(&format!(
+                "hosts besides the registry that have to be reachable: {}",
+                description.egress.join(", ")
+            ));
+        }
+    }
+}
+
+impl Report {
     fn end(self) -> Result<(), Failure> {
         output::write(None, self.text.as_bytes())?;
         match self.n_bad {
@@ -86,5 +138,18 @@ impl Report {
             1 => Err(Failure::other("one thing to mend")),
             n => Err(Failure::other(format!("{n} things to mend"))),
         }
+    }
+}
+
+/// What to look at next, where the error itself does not say.
+fn advice(error: &registry::Error) -> &'static str {
+    match error.class() {
+        Class::Unavailable | Class::Timeout => {
+            "; look at DNS, firewalls and HTTPS_PROXY between this machine and the registry, and at NODE_EXTRA_CA_CERTS if \
+             its certificate is of your own authority"
+        }
+        Class::Authentication => "; look at the credentials, and whether they have expired",
+        Class::Refused => "; REGENT_INSECURE_REGISTRIES and REGENT_TOKEN_SERVICES say what may be reached",
+        _ => "",
     }
 }

@@ -36,23 +36,66 @@ pub(super) fn list() -> Result<(), Failure> {
     output::write(None, text.as_bytes())
 }
 
-/// Everything that a file says of itself, as JSON. A refused file is shown with its reason, and is a failure.
-pub(super) fn inspect(file: &Path) -> Result<(), Failure> {
-    let info = Drivers::inspect(file);
-    let shown = json!({
+/// What one file, or each of the plugin directory, says of itself. A file that is asked for and refused is a failure.
+pub(super) fn inspect(file: Option<&Path>, json: bool) -> Result<(), Failure> {
+    let infos = match file {
+        Some(file) => vec![Drivers::inspect(file)],
+        None => parts::Parts::new(parts::settings()?, false)?.drivers.list(),
+    };
+    let text = match (json, file) {
+        (true, Some(_)) => infos.iter().map(document).map(|one| format!("{one:#}\n")).collect(),
+        (true, None) => format!("{:#}\n", serde_json::Value::from_iter(infos.iter().map(document))),
+        (false, _) => infos.iter().map(page).collect::<Vec<_>>().join("\n"),
+    };
+    output::write(None, text.as_bytes())?;
+    match infos.into_iter().next().map(|info| info.state) {
+        Some(DriverState::Refused { reason, .. }) if file.is_some() => Err(Failure::refused(reason)),
+        _ => Ok(()),
+    }
+}
+
+fn document(info: &DriverInfo) -> serde_json::Value {
+    json!({
         "file": info.file,
         "digest": info.digest,
         "state": info.state.as_str(),
-        "reason": reason(&info),
+        "reason": reason(info),
         "description": info.description,
-    });
-    let mut text = serde_json::to_string_pretty(&shown)?;
-    text.push('\n');
-    output::write(None, text.as_bytes())?;
-    match info.state {
-        DriverState::Refused { reason, .. } => Err(Failure::refused(reason)),
-        _ => Ok(()),
+    })
+}
+
+/// A driver for people to read.
+fn page(info: &DriverInfo) -> String {
+    let mut text = match &info.description {
+        Some(d) => format!("{} {}: {}\n", d.name, d.version, d.summary),
+        None => format!("{}\n", file_name(info)),
+    };
+    let mut row = |name: &str, value: &str| {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "  {name:<9} {value}");
+    };
+    row("file", &info.file.as_ref().map_or_else(|| "(built in)".to_owned(), |f| f.display().to_string()));
+    row("state", &format!("{}{}", info.state.as_str(), why(info)));
+    let Some(d) = &info.description else { return text };
+    row("built", &format!("for API {}, {}, by rustc {}", d.api, d.target, d.rustc));
+    row("types", &d.types.join(", "));
+    let width = d.settings.iter().map(|setting| setting.name.len()).max().unwrap_or_default();
+    for (i, setting) in d.settings.iter().enumerate() {
+        let need = if setting.required { "required" } else { "optional" };
+        let secret = if setting.secret { ", secret" } else { "" };
+        let heading = if i == 0 { "settings" } else { "" };
+        row(heading, &format!("{:<width$}  {need}{secret}: {}", setting.name, setting.help));
     }
+    let mut hosts = vec!["the registry's own host"];
+    hosts.extend(d.egress.iter().map(String::as_str));
+    row("egress", &hosts.join(", "));
+    if !d.env.is_empty() {
+        row("variables", &d.env.join(", "));
+    }
+    if !d.capabilities.is_empty() {
+        row("abilities", &d.capabilities.join(", "));
+    }
+    text
 }
 
 fn file_name(info: &DriverInfo) -> String {

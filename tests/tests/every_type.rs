@@ -1,0 +1,105 @@
+//! Every connection type, legacy names included, end to end: the agent as a process, each driver as a library, the
+//! vendors' own host names behind a proxy that speaks for them.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure here is a failed test")]
+
+use std::collections::BTreeSet;
+
+use regent_tests::agent::{Agent, Connection};
+use regent_tests::artifacts::plugin_directory;
+use regent_tests::image::{Compression, Flavor, ImageBuilder, Layer, debian_layer};
+use regent_tests::sink::Sink;
+use regent_tests::vendor::internet::Internet;
+use regent_tests::vendor::proxy::Proxy;
+use regent_tests::vendor::scene::{Account, Fields, Pushed, Scene};
+use regent_tests::vendor::store::rfc3339;
+use serde_json::{Map, Value, json};
+
+/// A connection as the Broker Client sends it: the fields nested where they have dots.
+fn connection(registry_type: &str, fields: Fields) -> Connection {
+    let mut object = Map::from_iter([("type".to_owned(), registry_type.into())]);
+    for (name, value) in fields {
+        match name.split_once('.') {
+            None => drop(object.insert(name.to_owned(), value.into())),
+            Some((outer, inner)) => object.entry(outer).or_insert(json!({}))[inner] = value.into(),
+        }
+    }
+    Connection(Value::Object(object))
+}
+
+async fn every_name_of<S: Scene>() {
+    let internet = Internet::new();
+    let scene = S::open(&internet);
+    let image = ImageBuilder::new(Flavor::Docker)
+        .layer(debian_layer(), Compression::Gzip)
+        .layer(Layer::new().file("srv/app", "text"), Compression::Gzip)
+        .build();
+    let repository = S::repository(1);
+    let (digest, pushed) = scene.store(|store| {
+        for number in 0..120 {
+            store.tag(&S::repository(number), "1.0", &format!("artifact {number}"));
+        }
+        store.push(&repository, "2.0", &image)
+    });
+    let (proxy, sink) = (Proxy::start(&internet).await, Sink::start().await);
+    let plugins = plugin_directory(&[S::DRIVER]);
+    let (url, authority, callbacks) = (proxy.url(), proxy.authority(), sink.url());
+    let environment = [
+        ("HTTPS_PROXY", url.as_str()),
+        ("NODE_EXTRA_CA_CERTS", authority.as_str()),
+        ("BROKER_CLIENT_URL", callbacks.as_str()),
+    ];
+    let agent = Agent::start(plugins.path(), &environment).await;
+    let expected: BTreeSet<String> = (0..120).map(S::repository).collect();
+
+    for registry_type in S::TYPES {
+        let connection = connection(registry_type, scene.connection(Account::Full).unwrap());
+        let check = agent.get("/systemcheck", &connection).await.expect(200);
+        assert_eq!(check["ok"], true, "{registry_type}: {check:#}");
+        let outcomes: Vec<_> =
+            check["checks"].as_array().unwrap().iter().map(|c| c["outcome"].clone()).collect();
+        assert!(outcomes.len() >= 4 && outcomes.iter().all(|o| o == "passed"), "{registry_type}: {check:#}");
+
+        let listed: Vec<String> =
+            serde_json::from_value(agent.get("/list", &connection).await.expect(200)).unwrap();
+        assert_eq!(listed.len(), 120, "{registry_type}");
+        assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), expected, "{registry_type}");
+
+        let tags = agent.get(&format!("/list/{repository}"), &connection).await.expect(200);
+        let tags: BTreeSet<String> = serde_json::from_value(tags).unwrap();
+        assert_eq!(tags, ["1.0", "2.0"].map(str::to_owned).into(), "{registry_type}");
+
+        let path = format!("/list-with-metadata/{}", repository.replace('/', "%2F"));
+        let details = agent.get(&path, &connection).await.expect(200);
+        let detail = details.as_array().unwrap().iter().find(|d| d["tag"] == "2.0").unwrap();
+        assert_eq!(detail["digest"], digest.to_string(), "{registry_type}");
+        match S::DETAILS.pushed {
+            Pushed::OfTag | Pushed::OfManifest => {
+                assert_eq!(detail["lastPushed"], rfc3339(pushed), "{registry_type}")
+            }
+            Pushed::Never | Pushed::NoDetails => {
+                assert_eq!(detail.get("lastPushed"), None, "{registry_type}")
+            }
+        }
+        assert_eq!(detail.get("sizeBytes").is_some(), S::DETAILS.size, "{registry_type}");
+
+        let name = format!("{repository}:2.0");
+        let body = json!({ "image": name, "credentials": connection.0, "correlationId": registry_type });
+        let accepted = agent.post("/scan", &body).await.expect(202);
+        let operation = accepted["operationId"].as_str().unwrap().to_owned();
+        let done = sink.wait_for("/api/v2/import/done", &operation).await.body;
+        assert_eq!(done["status"], "succeeded", "{registry_type}: {done:#}");
+        let result = sink.wait_for("/api/v2/import/result", &operation).await.body;
+        assert!(result.to_string().contains("\"depGraph\""), "{registry_type}: {result:#}");
+    }
+
+    // A wrong password is told as such, and nothing of it is printed.
+    let fields = scene.connection(Account::Unknown).unwrap();
+    let answer = agent.get("/list", &connection(S::TYPES[0], fields)).await;
+    assert_eq!(answer.problem(401), "credentials_rejected", "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn digitalocean() {
+    every_name_of::<regent_tests::vendor::digitalocean::DigitaloceanScene>().await;
+}

@@ -42,10 +42,15 @@ pub(super) fn inspect(file: Option<&Path>, json: bool) -> Result<(), Failure> {
         Some(file) => vec![Drivers::inspect(file)],
         None => parts::Parts::new(parts::settings()?, false)?.drivers.list(),
     };
-    let text = match (json, file) {
-        (true, Some(_)) => infos.iter().map(document).map(|one| format!("{one:#}\n")).collect(),
-        (true, None) => format!("{:#}\n", serde_json::Value::from_iter(infos.iter().map(document))),
-        (false, _) => infos.iter().map(page).collect::<Vec<_>>().join("\n"),
+    let text = if json {
+        let mut documents: Vec<_> = infos.iter().map(document).collect();
+        let shown = match documents.pop() {
+            Some(only) if file.is_some() => only,
+            last => documents.into_iter().chain(last).collect(),
+        };
+        format!("{shown:#}\n")
+    } else {
+        infos.iter().map(page).collect::<Vec<_>>().join("\n")
     };
     output::write(None, text.as_bytes())?;
     match infos.into_iter().next().map(|info| info.state) {

@@ -26,7 +26,7 @@ pub(super) fn hosts(
             None => hosts.push(declared(pattern.to_owned())),
             Some(named) => match named.strip_prefix("env:") {
                 Some(variable) => {
-                    hosts.extend(environment(variable).and_then(|url| authority(&url)).map(declared))
+                    hosts.extend(environment(variable).and_then(|url| authority(&url)).map(declared));
                 }
                 None => hosts.extend(named_by(connection, named).map(Declared::Host)),
             },

@@ -1,5 +1,6 @@
 //! Host names and who answers there, the time, and the world as a linked-in driver sees it.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,8 @@ pub struct Internet(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     sites: Mutex<BTreeMap<String, Arc<dyn Site>>>,
+    /// Sites that are there once, whoever opens them.
+    shared: Mutex<Vec<Box<dyn Any + Send>>>,
     /// How far its time is ahead of the machine's.
     ahead_ms: AtomicU64,
 }
@@ -46,6 +49,18 @@ impl Internet {
         let (hosts, site): (_, Arc<dyn Site>) = (site.hosts(), Arc::new(site));
         let mut sites = self.0.sites.lock().unwrap_or_else(PoisonError::into_inner);
         sites.extend(hosts.into_iter().map(|host| (host, Arc::clone(&site))));
+    }
+
+    /// The site of this kind that is there already, or else a new one: for vendors with more than one scene.
+    pub fn shared<S: Site + Clone + 'static>(&self, open: impl FnOnce() -> S) -> S {
+        let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(site) = shared.iter().find_map(|site| site.downcast_ref::<S>()) {
+            return site.clone();
+        }
+        let site = open();
+        self.add(site.clone());
+        shared.push(Box::new(site.clone()));
+        site
     }
 
     /// The answer to a request; `None` if there is no such host.

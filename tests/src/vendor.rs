@@ -22,6 +22,7 @@ pub mod distribution;
 pub mod docker_hub;
 pub mod ecr;
 pub mod emulator;
+pub mod google;
 pub mod internet;
 pub mod message;
 pub mod operation;

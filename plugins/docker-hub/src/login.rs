@@ -7,7 +7,7 @@ use regent_plugin_api::http::header::CONTENT_TYPE;
 use regent_plugin_api::http::{HeaderValue, Method, StatusCode};
 use regent_plugin_api::secrecy::{ExposeSecret, SecretString};
 use regent_plugin_api::transport::{BoxFuture, Request, collect};
-use regent_plugin_api::{Error, Result, Settings};
+use regent_plugin_api::{Result, Settings};
 use serde::Deserialize;
 
 /// The most of the answer that is read, in bytes.
@@ -24,18 +24,9 @@ pub(crate) struct Account {
 impl Account {
     /// The account of a connection; `None` for a visitor.
     pub(crate) fn of(settings: &Settings) -> Result<Option<Self>> {
-        match (settings.username(), settings.password()) {
-            (Some(name), Some(secret)) => Ok(Some(Self { name: name.to_owned(), secret: secret.clone() })),
-            (Some(_), None) => {
-                Err(Error::invalid_setting("password", "is missing, while there is a username"))
-            }
-            (None, Some(_)) => {
-                let why = "is missing, while there is a password (for an organization access token it is the \
-                           organization's name)";
-                Err(Error::invalid_setting("username", why))
-            }
-            (None, None) => Ok(None),
-        }
+        let account =
+            |(name, secret): (&str, &SecretString)| Self { name: name.to_owned(), secret: secret.clone() };
+        Ok(settings.username_and_password()?.map(account))
     }
 
     /// Whether these are an organization and its access token, by the prefix that Docker gives them.

@@ -30,28 +30,20 @@ pub(crate) enum Kind {
 
 impl Account {
     pub(crate) fn of(settings: &Settings) -> Result<Self> {
-        match (settings.username(), settings.password(), settings.secret("token")) {
+        match (settings.username_and_password()?, settings.secret("token")) {
             // Two accounts would be two lists, and a lapsed one of them would not be noticed.
-            (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+            (Some(_), Some(_)) => {
                 let why =
                     "can't stand beside a user name: an OAuth token opens both the API and /v2/ by itself";
                 Err(Error::invalid_setting("token", why))
             }
-            (Some(OAUTH), Some(secret), None) => Ok(Self::oauth(secret)),
-            (Some(username), Some(password), None) => Ok(Self {
+            (Some((OAUTH, secret)), None) | (None, Some(secret)) => Ok(Self::oauth(secret)),
+            (Some((username, password)), None) => Ok(Self {
                 credentials: Credentials::Basic { username: username.to_owned(), password: password.clone() },
                 oauth: None,
                 kind: if username.contains('+') { Kind::Robot } else { Kind::User },
             }),
-            (Some(_), None, None) => {
-                Err(Error::invalid_setting("password", "is missing, while there is a username"))
-            }
-            (None, Some(_), None) => {
-                let why = "is missing, while there is a password (for an OAuth token it is $oauthtoken)";
-                Err(Error::invalid_setting("username", why))
-            }
-            (None, None, Some(token)) => Ok(Self::oauth(token)),
-            (None, None, None) => {
+            (None, None) => {
                 Ok(Self { credentials: Credentials::Anonymous, oauth: None, kind: Kind::Visitor })
             }
         }

@@ -116,7 +116,7 @@ impl Driver for DockerHub {
         };
         let reached = Check::passed(Check::REACHED, format!("{REGISTRY} and {API} answer"));
         let pull = self.pull_check(repository).await?;
-        let limit = self.limit_check().await?;
+        let limit = self.limit_check().await;
         Ok(Validation {
             registry: "docker.io".to_owned(),
             checks: vec![reached, authenticated, list, pull, limit],
@@ -298,34 +298,36 @@ impl DockerHub {
         };
         match self.registry.tags(&repository, &PageQuery::first(1)).await {
             Ok(_) => Ok(Check::passed(Check::PULL, format!("{repository} may be pulled from"))),
-            Err(error) if is_refusal(&error) => {
-                Ok(Check::denied(Check::PULL, self.refused_pull(error, &repository).message()))
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => match self.refused_pull(error, &repository) {
+                error if error.class() == Class::Denied => Ok(Check::denied(Check::PULL, error.message())),
+                // Nothing has been pushed to it, perhaps.
+                error if error.class() == Class::Absent => Ok(Check::skipped(Check::PULL, error.message())),
+                error => Err(error),
+            },
         }
     }
 
-    async fn limit_check(&self) -> Result<Check> {
-        let Ok(repository) = LIMIT_PROBE.parse() else { return Err(Error::unsupported("its limit")) };
+    /// Never an error: what was looked at before is as good without it.
+    async fn limit_check(&self) -> Check {
+        let Ok(repository) = LIMIT_PROBE.parse() else {
+            return Check::skipped(RATE_LIMIT, "there is no repository to look at the limit with");
+        };
         match self.head(&repository, &Tag::latest()).await {
             Ok(head) => {
                 let none =
                     || Check::passed(RATE_LIMIT, "docker hub states no limit of pulls for this account");
-                Ok(head.limit.map_or_else(none, Limit::check))
+                head.limit.map_or_else(none, Limit::check)
             }
             Err(error) if error.class() == Class::Throttled => {
                 let advice = "wait, or use an account with a larger plan";
-                Ok(Check::failed(
+                Check::failed(
                     RATE_LIMIT,
                     format!("no pulls are left, or docker hub is asked too often: {advice}"),
-                ))
+                )
             }
-            Err(error) if is_refusal(&error) => {
-                let detail =
-                    format!("{error}: what remains of the pulls can't be seen with these credentials");
-                Ok(Check::skipped(RATE_LIMIT, detail))
+            Err(error) => {
+                Check::skipped(RATE_LIMIT, format!("what remains of the pulls can't be seen: {error}"))
             }
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -359,7 +361,7 @@ impl DockerHub {
         let advice = if self.account.is_none() {
             "configure an account that may read it"
         } else if self.is_organization() {
-            "give the organization access token Image Pull for the repository"
+            "give the organization access token Image Pull (scope-image-pull) for the repository"
         } else {
             "use a personal access token with at least Repo Read-only, of an account that may read it"
         };

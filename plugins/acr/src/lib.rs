@@ -42,6 +42,8 @@ const NULL_USER: &str = "00000000-0000-0000-0000-000000000000";
 /// The ways to list repositories, in a cursor.
 const NATIVE: &str = "acr";
 const CATALOG: &str = "v2";
+/// Behind a way: nothing so far has been below the prefix.
+const NONE_YET: &str = "-";
 
 type Protocol<T> = std::result::Result<T, ProtocolError>;
 
@@ -104,9 +106,6 @@ impl Driver for Acr {
                 let detail = "the list of repositories can be read";
                 (Check::passed(Check::LIST, detail), page.items.into_iter().next())
             }
-            Err(error) if error.class() == Class::Authentication && self.session.ping().await.is_ok() => {
-                (Check::denied(Check::LIST, self.lacks("list repositories", &rights::LIST).message()), None)
-            }
             Err(error) => match self.explained(error, "list repositories", &rights::LIST).await {
                 error if error.code() == "permission_missing" => {
                     (Check::denied(Check::LIST, error.message()), None)
@@ -127,11 +126,12 @@ impl Driver for Acr {
     }
 
     async fn repositories(&self, page: PageRequest) -> Result<Page<RepositoryName>> {
-        let listed = match page.after.as_ref().map(Cursor::way) {
+        let listed = match &page.after {
             None => self.list_from_start(page.size).await,
-            Some(Some((NATIVE, query))) => self.list(NATIVE, page.size, Some(query.to_owned())).await,
-            Some(Some((CATALOG, query))) => self.list(CATALOG, page.size, Some(query.to_owned())).await,
-            Some(_) => return Err(Error::invalid_cursor()),
+            Some(cursor) => {
+                let (way, query) = cursor.way().ok_or_else(Error::invalid_cursor)?;
+                self.list(way, page.size, Some(query.to_owned())).await
+            }
         };
         match listed {
             Ok(page) => Ok(page),
@@ -153,7 +153,10 @@ impl Driver for Acr {
         match self.detail_page(repository, page.size_up_to(MAX_PAGE), page.after()).await {
             Ok(page) => Ok(page),
             // The host lists the tags and asks for each; without the right to that it will say which one.
-            Err(error) if is_no_api(&error) || error.class() == Class::Denied => {
+            Err(error)
+                if is_no_api(&error, &Subject::Tags(repository.clone()))
+                    || error.class() == Class::Denied =>
+            {
                 Err(Error::unsupported(format!("details of tags here ({error})")))
             }
             Err(error) => Err(self.explained(error, "read", &rights::METADATA).await),
@@ -180,23 +183,38 @@ impl Acr {
     /// no reason to: it is the same for both.
     async fn list_from_start(&self, size: u32) -> Protocol<Page<RepositoryName>> {
         match self.list(NATIVE, size, None).await {
-            Err(error) if is_no_api(&error) => self.list(CATALOG, size, None).await,
+            Err(error) if is_no_api(&error, &Subject::Catalog) => self.list(CATALOG, size, None).await,
             listed => listed,
         }
     }
 
     async fn list(&self, way: &str, size: u32, after: Option<String>) -> Protocol<Page<RepositoryName>> {
+        let (way, none_yet) = way.strip_suffix(NONE_YET).map_or((way, after.is_none()), |way| (way, true));
         let query = PageQuery { n: Some(size.clamp(1, MAX_PAGE)), after };
         let scope = Scope::catalog();
-        let listed = if way == NATIVE {
-            let url = self.session.endpoint().below(["acr", "v1", "_catalog"]);
-            self.session.names(url, &query, &scope, &Subject::Catalog, "repositories").await?
-        } else {
-            self.session.catalog(&query, &scope).await?
+        let listed = match way {
+            NATIVE => {
+                let url = self.session.endpoint().below(["acr", "v1", "_catalog"]);
+                self.session.names(url, &query, &scope, &Subject::Catalog, "repositories").await?
+            }
+            CATALOG => self.session.catalog(&query, &scope).await?,
+            _ => return Err(ProtocolError::CursorInvalid),
         };
         let is_wanted = |name: &RepositoryName| is_within(name, self.prefix.as_ref());
-        let next = listed.next.map(|query| Cursor::on_way(way, query));
-        Ok(Page { items: listed.items.into_iter().filter(is_wanted).collect(), next })
+        let items: Vec<_> = listed.items.into_iter().filter(is_wanted).collect();
+        let none_yet = none_yet && items.is_empty();
+        match (listed.next, &self.prefix) {
+            // A prefix that no name begins with is a mistake, not an empty registry.
+            (None, Some(prefix)) if none_yet => {
+                let subject = Subject::Other(format!("any repository at or below {prefix}"));
+                Err(ProtocolError::NotFound { subject, registry_code: None })
+            }
+            (None, _) => Ok(Page::only(items)),
+            (Some(query), _) => {
+                let mark = if none_yet { NONE_YET } else { "" };
+                Ok(Page { items, next: Some(Cursor::on_way(&format!("{way}{mark}"), query)) })
+            }
+        }
     }
 
     async fn tag_page(&self, name: &RepositoryName, n: u32, after: Option<String>) -> Protocol<Page<Tag>> {
@@ -241,7 +259,7 @@ impl Acr {
                 let tags = page.items.into_iter().map(|detail| detail.tag).collect();
                 (Check::passed("metadata", detail), Ok(tags))
             }
-            Err(error) if is_refusal(&error) || is_no_api(&error) => {
+            Err(error) if is_refusal(&error) || is_no_api(&error, &Subject::Tags(repository.clone())) => {
                 let lacks = self.lacks(&format!("read the metadata of {repository}"), &rights::METADATA);
                 let tags = self.tag_page(repository, 1, None).await.map(|page| page.items);
                 (Check::denied("metadata", lacks.message()), tags)
@@ -290,10 +308,11 @@ fn is_refusal(error: &ProtocolError) -> bool {
     matches!(error.class(), Class::Authentication | Class::Denied)
 }
 
-/// Whether there seems to be no `/acr/v1/`. A repository that does not exist is another thing, and has a code.
-fn is_no_api(error: &ProtocolError) -> bool {
+/// Whether there seems to be no `/acr/v1/`, by what came for this listing. A repository that does not exist is another
+/// thing, and has a code.
+fn is_no_api(error: &ProtocolError, listing: &Subject) -> bool {
     match error {
-        ProtocolError::NotFound { registry_code, .. } => registry_code.is_none(),
+        ProtocolError::NotFound { subject, registry_code } => registry_code.is_none() && subject == listing,
         ProtocolError::UnexpectedStatus { status, .. } => {
             matches!(*status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
         }

@@ -20,6 +20,10 @@ const MAX_KEPT: usize = 100_000;
 /// The most pages of manifests for one page of tags, since a call has a deadline. The tags beyond are given without size.
 const MAX_PAGES: u32 = 40;
 
+/// With so few sizes to find, they are sought one by one; with more, all pages are read, and the next page of tags finds what it
+/// needs among what is kept.
+const FEW: usize = 16;
+
 /// Sizes by digest; `None` where the registry has none.
 #[derive(Debug, Default)]
 pub(crate) struct Sizes {
@@ -39,6 +43,7 @@ impl Sizes {
     ) -> Result<bool, Error> {
         let mut wanted: BTreeSet<Digest> = details.iter().map(|detail| detail.digest.clone()).collect();
         self.drop_known(&mut wanted);
+        let are_few = wanted.len() <= FEW;
         let url = below(session.endpoint(), repository, "_manifests");
         let subject = Subject::Other(format!("the manifests of {repository}"));
         let mut page = url.clone();
@@ -66,7 +71,7 @@ impl Sizes {
             };
             page = url.clone();
             page.set_query(Some(&next));
-            if let (Some(_), Some(first)) = (&end, wanted.first()) {
+            if let (true, Some(_), Some(first)) = (are_few, &end, wanted.first()) {
                 page = after(page, first);
             }
         }

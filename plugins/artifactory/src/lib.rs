@@ -15,7 +15,7 @@ mod listing;
 mod place;
 mod refusal;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regent_distribution::{
     Authenticator, Credentials, Error as ProtocolError, FixedHeaders, Freshness, PageQuery, RedirectPolicy,
@@ -49,9 +49,11 @@ struct Artifactory {
     key: Option<String>,
     /// What listings keep to.
     prefix: Option<RepositoryName>,
-    /// Whether the base is that of a whole server; `None` until it has been looked at. A std lock: held for a copy, never over
-    /// an await.
+    /// Whether the base is that of a whole server; `None` until it has been looked at. A std lock, as the other: held for a copy,
+    /// never over an await.
     whole_server: Mutex<Option<bool>>,
+    /// Whether something has been read from a repository, so that it is known how.
+    has_read: Mutex<bool>,
 }
 
 regent_plugin_api::export_driver! {
@@ -94,7 +96,8 @@ impl Driver for Artifactory {
             api: api.with_redirects(nowhere),
             key: place.key,
             prefix: place.prefix,
-            whole_server: Mutex::new(None),
+            whole_server: Mutex::default(),
+            has_read: Mutex::default(),
         })
     }
 
@@ -156,20 +159,20 @@ impl Driver for Artifactory {
 
     async fn authorize(&self, access: Access) -> Result<Authorization> {
         let repository = access.repository;
-        let freshness = Freshness::renewed_if(access.renew);
-        let authorized = match self.registry.authorization(&repository, freshness).await {
-            Ok(authorized) => authorized,
-            Err(error) => return Err(self.explained(error, &format!("pull from {repository}"))),
-        };
-        if access.renew {
-            // A password that was refused is given again, for want of another: this tells why it was.
-            let query = PageQuery::first(1);
-            if let Err(error) = self.registry.tags(&repository, &query).await
-                && matches!(error.class(), Class::Authentication | Class::Denied)
-            {
-                return Err(self.explained(error, &format!("pull from {repository}")));
+        let explained = |error| self.explained(error, &format!("pull from {repository}"));
+        // Once, since it may be tokens that are wanted and not the password; and when something was refused, which a password
+        // that is given again would be again.
+        if access.renew || !*lock(&self.has_read) {
+            match self.registry.tags(&repository, &PageQuery::first(1)).await {
+                Ok(_) => *lock(&self.has_read) = true,
+                Err(error) if matches!(error.class(), Class::Authentication | Class::Denied) => {
+                    return Err(explained(error));
+                }
+                Err(_) => {} // whoever reads from it will see
             }
         }
+        let freshness = Freshness::renewed_if(access.renew);
+        let authorized = self.registry.authorization(&repository, freshness).await.map_err(explained)?;
         let endpoint = self.registry.endpoint().url().clone();
         Ok(Authorization::new(endpoint, repository, &authorized.headers, authorized.expires))
     }
@@ -329,6 +332,10 @@ impl Artifactory {
             _ => Err(self.explained(error, &format!("pull {what}"))),
         }
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether this way is closed to the account or not there; others may be open.

@@ -1,7 +1,5 @@
 //! Lists of repositories: `_catalog` of one Docker repository of Artifactory, or of all that a server has.
 
-use std::sync::PoisonError;
-
 use regent_distribution::{Error as ProtocolError, PageQuery, Scope, Subject, is_within};
 use regent_plugin_api::http::StatusCode;
 use regent_plugin_api::oci::RepositoryName;
@@ -9,7 +7,7 @@ use regent_plugin_api::transport::{Class, Fault as _};
 use regent_plugin_api::{Cursor, LogLevel, Page};
 use serde::Deserialize;
 
-use crate::{Artifactory, Protocol};
+use crate::{Artifactory, Protocol, lock};
 
 /// The most names on a page. Artifactory states no limit; beyond some thousands an answer takes its time.
 const MAX_PAGE: u32 = 1000;
@@ -38,7 +36,7 @@ impl Artifactory {
                 match self.list_keys(None, size).await {
                     Ok(page) => Ok(page),
                     // No better reason than the one before.
-                    Err(error) if matches!(error.class(), Class::Absent | Class::Denied) => Err(refused),
+                    Err(error) if error.class() == Class::Absent => Err(refused),
                     Err(error) => Err(error),
                 }
             }
@@ -132,7 +130,7 @@ impl Artifactory {
     /// Whether the base is a whole server, where the first part of a name is the key of a repository: it has no catalog of
     /// its own, while a repository's host has.
     pub(crate) async fn is_whole_server(&self) -> Protocol<bool> {
-        let known = *self.whole_server.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *lock(&self.whole_server);
         if let Some(known) = known {
             return Ok(known);
         }
@@ -148,7 +146,7 @@ impl Artifactory {
     }
 
     fn learn(&self, is_whole_server: bool) {
-        *self.whole_server.lock().unwrap_or_else(PoisonError::into_inner) = Some(is_whole_server);
+        *lock(&self.whole_server) = Some(is_whole_server);
     }
 }
 

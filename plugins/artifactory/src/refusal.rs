@@ -53,10 +53,13 @@ impl Artifactory {
                 "{host} does not take the request for {repository}: the registryBase should be <host>/artifactory/api/docker/\
                  <repository key>, or a host that is the repository's own"
             )),
-            ProtocolError::UnexpectedStatus { status: StatusCode::NOT_FOUND, .. } => {
+            ProtocolError::UnexpectedStatus { status: StatusCode::NOT_FOUND, .. }
+            | ProtocolError::CatalogUnsupported { status: StatusCode::NOT_FOUND, .. }
+                if self.key.is_some() =>
+            {
                 Error::not_found(format!(
                     "{host} does not have {repository}, or hides it from the account: check the repository key, which is \
-                 case-sensitive"
+                     case-sensitive"
                 ))
             }
             _ => error.into(),

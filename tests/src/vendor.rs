@@ -17,6 +17,8 @@
 //!
 //! Time is the internet's: waiting advances it, so that rate limits and expiring tokens take none.
 
+pub mod acr;
+pub mod artifactory;
 pub mod digitalocean;
 pub mod distribution;
 pub mod docker_hub;

@@ -2,6 +2,19 @@
 
 use regent_tests::vendor_suite;
 
+vendor_suite!(acr, regent_tests::vendor::acr::AcrScene);
+vendor_suite!(
+    artifactory,
+    regent_tests::vendor::artifactory::ArtifactoryScene<regent_tests::vendor::artifactory::ByPath>
+);
+vendor_suite!(
+    artifactory_by_subdomain,
+    regent_tests::vendor::artifactory::ArtifactoryScene<regent_tests::vendor::artifactory::BySubdomain>
+);
+vendor_suite!(
+    artifactory_by_server,
+    regent_tests::vendor::artifactory::ArtifactoryScene<regent_tests::vendor::artifactory::ByServer>
+);
 vendor_suite!(digitalocean, regent_tests::vendor::digitalocean::DigitaloceanScene);
 vendor_suite!(docker_hub, regent_tests::vendor::docker_hub::DockerHubScene);
 vendor_suite!(quay, regent_tests::vendor::quay::QuayScene);

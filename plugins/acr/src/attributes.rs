@@ -1,13 +1,10 @@
 //! What the API knows of tags and manifests (Azure Container Registry data plane 2021-07-01, `Tag_GetList` and
 //! `Manifests_GetList`).
 
-use std::time::SystemTime;
-
+use regent_distribution::parse_rfc3339;
 use regent_plugin_api::TagDetail;
 use regent_plugin_api::oci::{Digest, Tag};
 use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// A page of `_tags`.
 #[derive(Debug, Deserialize)]
@@ -54,7 +51,7 @@ impl TagList {
 impl TagAttributes {
     fn into_detail(self) -> Option<TagDetail> {
         let tag: Tag = self.name.parse().ok()?;
-        let pushed = self.last_update_time.as_deref().and_then(parse_time);
+        let pushed = self.last_update_time.as_deref().and_then(parse_rfc3339);
         Some(TagDetail { tag, digest: self.digest.parse().ok()?, pushed, size_bytes: None })
     }
 }
@@ -65,11 +62,6 @@ impl ManifestAttributes {
         let size = self.image_size.and_then(|size| u64::try_from(size).ok()).filter(|size| *size > 0);
         Some((self.digest.parse().ok()?, size))
     }
-}
-
-/// RFC 3339, with seven digits of a second.
-fn parse_time(text: &str) -> Option<SystemTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
 }
 
 #[cfg(test)]

@@ -321,16 +321,11 @@ fn is_no_api(error: &ProtocolError, listing: &Subject) -> bool {
 }
 
 fn credentials(settings: &Settings) -> Result<Credentials> {
-    match (settings.username(), settings.password()) {
-        (Some(NULL_USER), Some(token)) => Ok(Credentials::IdentityToken(token.clone())),
-        (Some(username), Some(password)) => {
-            Ok(Credentials::Basic { username: username.to_owned(), password: password.clone() })
+    Ok(match settings.username_and_password()? {
+        Some((NULL_USER, token)) => Credentials::IdentityToken(token.clone()),
+        Some((username, password)) => {
+            Credentials::Basic { username: username.to_owned(), password: password.clone() }
         }
-        (Some(_), None) => Err(Error::invalid_setting("password", "is missing, while there is a username")),
-        (None, Some(_)) => Err(Error::invalid_setting(
-            "username",
-            format!("is missing; for a refresh token it is {NULL_USER}"),
-        )),
-        (None, None) => Ok(Credentials::Anonymous),
-    }
+        None => Credentials::Anonymous,
+    })
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use regent_distribution::parse_rfc3339;
 use regent_plugin_api::TagDetail;
 use regent_plugin_api::oci::{Digest, RepositoryName, Tag};
 use serde::Deserialize;
 use serde_json::json;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 const MANIFEST: &str = "manifest.json";
 const INDEX: &str = "list.manifest.json";
@@ -133,7 +132,7 @@ impl Details {
         let detail = Detail {
             is_index,
             digest: format!("sha256:{}", sha256?).parse().ok()?,
-            pushed: modified.and_then(parse_time),
+            pushed: modified.and_then(parse_rfc3339),
         };
         match self.tags.get(&tag) {
             // Whoever takes indexes is served the index.
@@ -168,11 +167,6 @@ impl Details {
             })
             .collect()
     }
-}
-
-/// RFC 3339.
-fn parse_time(text: &str) -> Option<SystemTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
 }
 
 #[cfg(test)]

@@ -357,18 +357,11 @@ fn is_artifactory(headers: &HeaderMap) -> bool {
 }
 
 fn credentials(settings: &Settings) -> Result<Credentials> {
-    match (settings.username(), settings.password(), settings.secret("token")) {
-        (Some(username), Some(password), _) => {
-            Ok(Credentials::Basic { username: username.to_owned(), password: password.clone() })
+    Ok(match (settings.username_and_password()?, settings.secret("token")) {
+        (Some((username, password)), _) => {
+            Credentials::Basic { username: username.to_owned(), password: password.clone() }
         }
-        (_, None, Some(token)) => Ok(Credentials::Bearer(token.clone())),
-        (Some(_), None, None) => {
-            Err(Error::invalid_setting("password", "is missing, while there is a username"))
-        }
-        (None, Some(_), _) => Err(Error::invalid_setting(
-            "username",
-            "is missing, while there is a password; a token without user name is the setting token",
-        )),
-        (None, None, None) => Ok(Credentials::Anonymous),
-    }
+        (None, Some(token)) => Credentials::Bearer(token.clone()),
+        (None, None) => Credentials::Anonymous,
+    })
 }

@@ -191,7 +191,7 @@ impl Quay {
     }
 
     /// As [`Quay::login`], unless Quay was asked a moment ago. Without it a token that has been revoked would list what is
-    /// public, and nothing would be said.
+    /// public, and nothing would be said; and the catalog, which challenges no one, would be a visitor's: empty.
     pub(crate) async fn ensure_known(&self) -> Result<()> {
         if self.account.kind == Kind::Visitor {
             return Ok(());

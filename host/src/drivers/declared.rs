@@ -6,8 +6,8 @@ use crate::connection::Connection;
 use crate::http::{Declared, Egress};
 
 /// The hosts that a description's egress comes to. `{field}` stands for the hosts that the connection names in that
-/// field, joined by commas; `{env:NAME}` for the host and port of the URL in that variable of this process;
-/// `metadata:` before an entry says that it gives this machine its credentials.
+/// field, joined by commas, as such or in an address; `{env:NAME}` for the host and port of the URL in that variable of
+/// this process; `metadata:` before an entry says that it gives this machine its credentials.
 ///
 /// A connection can't name an address that only a driver or the operator may
 /// ([`Egress::is_for_drivers_alone`]): a request would reach the credentials of this machine's instance with it.
@@ -36,8 +36,14 @@ pub(super) fn hosts(
 }
 
 fn named_by<'a>(connection: &'a Connection, field: &str) -> impl Iterator<Item = String> + 'a {
-    let named = connection.text(field).unwrap_or_default().split(',').map(str::trim);
+    let named = connection.text(field).unwrap_or_default().split(',').map(|address| host_of(address.trim()));
     named.filter(|host| !host.is_empty() && !Egress::is_for_drivers_alone(host)).map(str::to_owned)
+}
+
+/// `host` or `host:port` of an address as people copy it: `https://nexus.example.com:8443/nexus`.
+fn host_of(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
 }
 
 /// `host:port` of a URL.
@@ -84,6 +90,12 @@ mod tests {
             !found.contains(&host("169.254.169.254")) && found.contains(&host("10.0.0.8:5001")),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_connection_names_a_host_by_its_address_too() {
+        let named = "https://n.example:8443/nexus, n.example/nexus, http://169.254.169.254/latest";
+        assert_eq!(declared(&["{tokenService}"], named), [host("n.example:8443"), host("n.example")]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod emulator;
 pub mod google;
 pub mod internet;
 pub mod message;
+pub mod nexus;
 pub mod operation;
 pub mod proxy;
 pub mod quay;

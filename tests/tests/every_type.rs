@@ -103,3 +103,8 @@ async fn every_name_of<S: Scene>() {
 async fn digitalocean() {
     every_name_of::<regent_tests::vendor::digitalocean::DigitaloceanScene>().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nexus() {
+    every_name_of::<regent_tests::vendor::nexus::scene::NexusScene>().await;
+}

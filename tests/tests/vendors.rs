@@ -17,6 +17,8 @@ vendor_suite!(
 );
 vendor_suite!(digitalocean, regent_tests::vendor::digitalocean::DigitaloceanScene);
 vendor_suite!(docker_hub, regent_tests::vendor::docker_hub::DockerHubScene);
+vendor_suite!(nexus, regent_tests::vendor::nexus::scene::NexusScene);
+vendor_suite!(nexus_connector, regent_tests::vendor::nexus::scene::NexusConnectorScene);
 vendor_suite!(quay, regent_tests::vendor::quay::QuayScene);
 vendor_suite!(ecr, regent_tests::vendor::ecr::EcrScene);
 vendor_suite!(gcr, regent_tests::vendor::google::ContainerRegistryScene);

@@ -14,12 +14,14 @@ mod authorizer;
 mod search;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use regent_distribution::{
     Credentials, Endpoint, Error as ProtocolError, Freshness, PageQuery, Scope, Session, Subject,
 };
 use regent_plugin_api::oci::{Reference, RepositoryName, Tag};
 use regent_plugin_api::transport::{Class, Fault as _};
+use regent_plugin_api::url::form_urlencoded;
 use regent_plugin_api::{
     Access, Authorization, Check, Cursor, Driver, Error, Host, LogLevel, Page, PageRequest, Result, Settings,
     TagDetail, Validation,
@@ -39,6 +41,8 @@ struct Nexus {
     /// The REST API, if it is known where.
     search: Option<(Session, Rest)>,
     is_anonymous: bool,
+    /// Whether `/v2/` has said how it wants to be asked.
+    is_known: AtomicBool,
 }
 
 regent_plugin_api::export_driver! {
@@ -71,7 +75,13 @@ impl Driver for Nexus {
             Session::new(transport.clone(), endpoint, Arc::new(authorizer))
         };
         let search = rest.map(|rest| (session(rest.endpoint.clone()), rest));
-        Ok(Self { host, registry: session(registry), search, is_anonymous: settings.username().is_none() })
+        Ok(Self {
+            host,
+            registry: session(registry),
+            search,
+            is_anonymous: settings.username().is_none(),
+            is_known: AtomicBool::new(false),
+        })
     }
 
     async fn validate(&self) -> Result<Validation> {
@@ -99,14 +109,14 @@ impl Driver for Nexus {
     }
 
     async fn repositories(&self, page: PageRequest) -> Result<Page<RepositoryName>> {
-        let query = PageQuery { n: None, after: page.after() };
+        let query = whole(&page)?;
         let listed = self.registry.catalog(&query, &Scope::catalog()).await;
         let listed = listed.map_err(|error| self.explained(error))?;
         Ok(Page::new(listed.items, listed.next))
     }
 
     async fn tags(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<Tag>> {
-        let query = PageQuery { n: None, after: page.after() };
+        let query = whole(&page)?;
         let listed = self.registry.tags(repository, &query).await.map_err(|error| self.explained(error))?;
         Ok(Page::new(listed.items, listed.next))
     }
@@ -148,15 +158,24 @@ impl Driver for Nexus {
 
     async fn authorize(&self, access: Access) -> Result<Authorization> {
         let repository = access.repository;
-        if access.renew {
-            // What was refused may have been the password itself, where a token is wanted: a request finds out, and
-            // says why if neither will do.
-            let tags = self.registry.tags(&repository, &PageQuery::first(1)).await;
-            if let Err(error) = tags
-                && matches!(error.class(), Class::Authentication | Class::Denied)
+        // Whether it is the password or a token that Nexus wants shows when it is asked: once, and again when what it was
+        // given is refused; then about the repository, which says why if neither will do.
+        let asked = if access.renew {
+            self.registry.tags(&repository, &PageQuery::first(1)).await.map(drop)
+        } else if self.is_known.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            self.registry.ping().await
+        };
+        match asked {
+            Ok(()) => self.is_known.store(true, Ordering::Relaxed),
+            Err(error)
+                if error.class() == Class::Authentication
+                    || (access.renew && error.class() == Class::Denied) =>
             {
                 return Err(self.explained(error));
             }
+            Err(_) => {} // whoever reads from it will see
         }
         let freshness = Freshness::renewed_if(access.renew);
         let authorized = self.registry.authorization(&repository, freshness).await;
@@ -314,4 +333,14 @@ impl Nexus {
             _ => error.into(),
         }
     }
+}
+
+/// Everything at once, or what an answer's link left over.
+fn whole(page: &PageRequest) -> Result<PageQuery> {
+    let after = page.after();
+    let mut pairs = form_urlencoded::parse(after.as_deref().unwrap_or_default().as_bytes());
+    if after.is_some() && !pairs.any(|(name, _)| name == "last") {
+        return Err(Error::invalid_cursor());
+    }
+    Ok(PageQuery { n: None, after })
 }

@@ -25,6 +25,7 @@ pub mod docker_hub;
 pub mod ecr;
 pub mod emulator;
 pub mod google;
+pub mod harbor;
 pub mod internet;
 pub mod message;
 pub mod nexus;

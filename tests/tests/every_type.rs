@@ -105,6 +105,11 @@ async fn digitalocean() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn harbor() {
+    every_name_of::<regent_tests::vendor::harbor::scene::HarborScene>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nexus() {
     every_name_of::<regent_tests::vendor::nexus::scene::NexusScene>().await;
 }

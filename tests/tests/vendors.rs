@@ -17,6 +17,7 @@ vendor_suite!(
 );
 vendor_suite!(digitalocean, regent_tests::vendor::digitalocean::DigitaloceanScene);
 vendor_suite!(docker_hub, regent_tests::vendor::docker_hub::DockerHubScene);
+vendor_suite!(harbor, regent_tests::vendor::harbor::scene::HarborScene);
 vendor_suite!(nexus, regent_tests::vendor::nexus::scene::NexusScene);
 vendor_suite!(nexus_connector, regent_tests::vendor::nexus::scene::NexusConnectorScene);
 vendor_suite!(quay, regent_tests::vendor::quay::QuayScene);

@@ -42,7 +42,8 @@ impl Sizes {
         details: &mut [TagDetail],
     ) -> Result<bool, Error> {
         let mut wanted: BTreeSet<Digest> = details.iter().map(|detail| detail.digest.clone()).collect();
-        self.drop_known(&mut wanted);
+        // Of this call alone: what is kept may be dropped by another one meanwhile.
+        let mut found = self.take_known(&mut wanted);
         let are_few = wanted.len() <= FEW;
         let url = below(session.endpoint(), repository, "_manifests");
         let subject = Subject::Other(format!("the manifests of {repository}"));
@@ -53,36 +54,37 @@ impl Sizes {
                 break;
             }
             let (list, headers): (ManifestList, _) = session.fetch_json(page, scope, &subject).await?;
-            let listed: Vec<_> =
+            let mut listed: Vec<_> =
                 list.manifests.unwrap_or_default().iter().filter_map(ManifestAttributes::size).collect();
-            let end = listed.last().filter(|_| listed.is_sorted_by_key(|(digest, _)| digest)).cloned();
-            self.keep(listed);
-            self.drop_known(&mut wanted);
             let next = next_cursor(&headers, &subject)?;
-            if let Some((end, _)) = &end {
-                // In the order of digests, these would have been on this page: the registry does not list them.
-                let passed = wanted.iter().take_while(|digest| *digest < end).cloned().collect::<Vec<_>>();
-                self.keep(passed.into_iter().map(|digest| (digest, None)));
-                self.drop_known(&mut wanted);
+            let end = listed.last().filter(|_| listed.is_sorted_by_key(|(digest, _)| digest)).cloned();
+            for (digest, size) in &listed {
+                if wanted.remove(digest) {
+                    found.insert(digest.clone(), *size);
+                }
             }
-            let Some(next) = next else {
-                self.keep(std::mem::take(&mut wanted).into_iter().map(|digest| (digest, None)));
-                break;
-            };
+            // What would have been on this page, or an earlier one, the registry does not list.
+            let passed =
+                |digest: &Digest| next.is_none() || end.as_ref().is_some_and(|(end, _)| digest < end);
+            for digest in wanted.extract_if(.., |digest| passed(digest)) {
+                found.insert(digest.clone(), None);
+                listed.push((digest, None));
+            }
+            self.keep(listed);
+            let Some(next) = next else { break };
             page = url.clone();
             page.set_query(Some(&next));
             if let (true, Some(_), Some(first)) = (are_few, &end, wanted.first()) {
                 page = after(page, first);
             }
         }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for detail in details {
-            detail.size_bytes = known.get(&detail.digest).copied().flatten();
+            detail.size_bytes = found.get(&detail.digest).copied().flatten();
         }
         Ok(wanted.is_empty())
     }
 
-    fn keep(&self, sizes: impl IntoIterator<Item = (Digest, Option<u64>)>) {
+    fn keep(&self, sizes: Vec<(Digest, Option<u64>)>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MAX_KEPT {
             known.clear();
@@ -90,9 +92,13 @@ impl Sizes {
         known.extend(sizes);
     }
 
-    fn drop_known(&self, wanted: &mut BTreeSet<Digest>) {
+    /// What is known of the digests, which are wanted no more.
+    fn take_known(&self, wanted: &mut BTreeSet<Digest>) -> HashMap<Digest, Option<u64>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.retain(|digest| !known.contains_key(digest));
+        let found: HashMap<_, _> =
+            wanted.iter().filter_map(|digest| Some((digest.clone(), *known.get(digest)?))).collect();
+        wanted.retain(|digest| !found.contains_key(digest));
+        found
     }
 }
 

@@ -18,6 +18,7 @@
 //! Time is the internet's: waiting advances it, so that rate limits and expiring tokens take none.
 
 pub mod acr;
+pub mod all;
 pub mod artifactory;
 pub mod digitalocean;
 pub mod distribution;

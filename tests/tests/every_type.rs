@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use regent_tests::agent::{Agent, Connection};
+use regent_tests::all_vendors;
 use regent_tests::artifacts::plugin_directory;
 use regent_tests::image::{Compression, Flavor, ImageBuilder, Layer, debian_layer};
 use regent_tests::sink::Sink;
@@ -99,17 +100,13 @@ async fn every_name_of<S: Scene>() {
     assert_eq!(answer.problem(401), "credentials_rejected", "{}", answer.text);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn digitalocean() {
-    every_name_of::<regent_tests::vendor::digitalocean::DigitaloceanScene>().await;
+macro_rules! tests {
+    ($($module:ident: $scene:ident),*) => { $(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $module() {
+            every_name_of::<regent_tests::vendor::$module::$scene>().await;
+        }
+    )* };
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn harbor() {
-    every_name_of::<regent_tests::vendor::harbor::scene::HarborScene>().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nexus() {
-    every_name_of::<regent_tests::vendor::nexus::scene::NexusScene>().await;
-}
+all_vendors!(tests);

@@ -14,7 +14,10 @@ fn row(driver: &str, requests: &Requests) -> String {
 async fn check<S: Scene>() {
     let table = std::fs::read_to_string(workspace().join("docs/registries.md")).unwrap();
     let expected = row(S::DRIVER, &suite::requests::<S>().await);
-    assert!(table.lines().any(|line| line.starts_with(&expected)), "docs/registries.md has no row\n{expected}");
+    assert!(
+        table.lines().any(|line| line.starts_with(&expected)),
+        "docs/registries.md has no row\n{expected}"
+    );
 }
 
 macro_rules! tests {

@@ -101,10 +101,10 @@ async fn every_name_of<S: Scene>() {
 }
 
 macro_rules! tests {
-    ($($module:ident: $scene:ident),*) => { $(
+    ($($name:ident: $scene:ty),*) => { $(
         #[tokio::test(flavor = "multi_thread")]
-        async fn $module() {
-            every_name_of::<regent_tests::vendor::$module::$scene>().await;
+        async fn $name() {
+            every_name_of::<$scene>().await;
         }
     )* };
 }

@@ -21,10 +21,10 @@ async fn check<S: Scene>() {
 }
 
 macro_rules! tests {
-    ($($module:ident: $scene:ident),*) => { $(
+    ($($name:ident: $scene:ty),*) => { $(
         #[tokio::test]
-        async fn $module() {
-            check::<regent_tests::vendor::$module::$scene>().await;
+        async fn $name() {
+            check::<$scene>().await;
         }
     )* };
 }

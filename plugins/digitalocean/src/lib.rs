@@ -17,11 +17,11 @@ use regent_plugin_api::oci::{RepositoryName, Tag};
 use regent_plugin_api::secrecy::ExposeSecret;
 use regent_plugin_api::transport::{Class, Fault};
 use regent_plugin_api::{
-    Access, Authorization, Check, Cursor, Driver, Error, Host, Numbered, Page, PageRequest, Result, Settings,
-    TagDetail, Validation,
+    Access, Authorization, Check, Cursor, Driver, Error, Host, Namespaces, Numbered, Page, PageRequest,
+    Result, Settings, TagDetail, Validation,
 };
 
-use crate::listing::{MAX_PAGE, Place, RegistryList, TagList};
+use crate::listing::{MAX_PAGE, Place, RegistryList, RepositoryList, TagList};
 
 const API: &str = "api.digitalocean.com";
 const REGISTRY: &str = "registry.digitalocean.com";
@@ -83,10 +83,7 @@ impl Driver for DigitalOcean {
         let reached = Check::passed(Check::REACHED, format!("{registry} answers at /v2/"));
         let authenticated =
             Check::passed(Check::AUTHENTICATED, "the token is taken by the registry's token service");
-        let listed = match self.names().await {
-            Ok(names) => self.list_page(names.first().map(Place::start), 1).await,
-            Err(error) => Err(error),
-        };
+        let listed = self.list_from_start(1).await;
         let (list, pull) = match listed {
             Ok(page) => {
                 let pull = match page.items.first() {
@@ -109,16 +106,12 @@ impl Driver for DigitalOcean {
             None => {}
             Some(Some(("api", place))) => {
                 let place = Place::parse(place).ok_or_else(Error::invalid_cursor)?;
-                return self.list_page(Some(place), page.size).await;
+                return self.list_page(place, page.size).await;
             }
             Some(Some(("catalog", query))) => return self.catalog(Some(query.to_owned()), page.size).await,
             Some(_) => return Err(Error::invalid_cursor()),
         }
-        let listed = match self.names().await {
-            Ok(names) => self.list_page(names.first().map(Place::start), page.size).await,
-            Err(error) => Err(error),
-        };
-        match listed {
+        match self.list_from_start(page.size).await {
             Err(denied) if denied.class() == Class::Denied => {
                 // What the API's refusal says is what to mend, whatever the catalog has to say.
                 self.catalog(None, page.size).await.map_err(|_| denied)
@@ -159,53 +152,49 @@ impl Driver for DigitalOcean {
 }
 
 impl DigitalOcean {
-    /// The registries to list, in an order that stays: the one that the base names, else all of the account.
-    async fn names(&self) -> Result<Vec<String>> {
+    /// The registry that the base names, or all of the account, by the API.
+    async fn list_from_start(&self, size: u32) -> Result<Page<RepositoryName>> {
+        match self.registries().await? {
+            Some(registries) => self.list_page(Place::start(registries), size).await,
+            None => Ok(Page::only(Vec::new())),
+        }
+    }
+
+    async fn registries(&self) -> Result<Option<Namespaces>> {
         let url = self.api.endpoint().below(["v2", "registries"]);
         let subject = Subject::Other("the account's registries".to_owned());
         let listed = self.api.fetch_json::<RegistryList>(url, &Scope::none(), &subject).await;
-        let mut names: Vec<String> = match listed {
-            Ok((list, _)) => list.registries.into_iter().map(|registry| registry.name).collect(),
-            Err(error) => return Err(explained(error)),
-        };
-        names.sort();
+        let (list, _) = listed.map_err(explained)?;
+        let names: Vec<String> = list.registries.into_iter().map(|registry| registry.name).collect();
         let Some(wanted) = self.prefix.as_ref().and_then(|prefix| prefix.as_str().split('/').next()) else {
-            return Ok(names);
+            return Ok(Namespaces::new(names));
         };
         if !names.iter().any(|name| name == wanted) {
             return Err(Error::not_found(format!(
                 "the token's account has no registry {wanted}: set the base to {REGISTRY}/ and one of its registries"
             )));
         }
-        Ok(vec![wanted.to_owned()])
+        Ok(Namespaces::new([wanted]))
     }
 
     /// A page of one registry's repositories, and where the next begins: there, or in the next registry.
-    async fn list_page(&self, place: Option<Place>, size: u32) -> Result<Page<RepositoryName>> {
-        let Some(place) = place else { return Ok(Page::only(Vec::new())) };
-        let mut url = self.api.endpoint().below(["v2", "registries", &place.registry, "repositoriesV2"]);
+    async fn list_page(&self, place: Place, size: u32) -> Result<Page<RepositoryName>> {
+        let registry = place.registries.current().as_str();
+        let mut url = self.api.endpoint().below(["v2", "registries", registry, "repositoriesV2"]);
         match &place.query {
             Some(query) => url.set_query(Some(query)),
             None => url.set_query(Some(&format!("per_page={}", size.clamp(1, MAX_PAGE)))),
         }
-        let listed =
-            self.api.fetch_json::<listing::RepositoryList>(url, &Scope::none(), &Subject::Catalog).await;
+        let listed = self.api.fetch_json::<RepositoryList>(url, &Scope::none(), &Subject::Catalog).await;
         let (listed, _) = listed.map_err(explained)?;
         let next = match listed.next_query() {
-            Some(query) if place.query.as_ref() != Some(&query) => {
-                Some(Place { registry: place.registry.clone(), query: Some(query) })
+            Some(query) if place.query.as_ref() == Some(&query) => {
+                return Err(ProtocolError::PagingLoop { listing: Subject::Catalog.to_string() }.into());
             }
-            Some(_) => return Err(ProtocolError::PagingLoop { listing: Subject::Catalog.to_string() }.into()),
-            None if self.prefix.is_some() => None,
-            None => self
-                .names()
-                .await?
-                .into_iter()
-                .find(|name| *name > place.registry)
-                .map(|name| Place::start(&name)),
+            Some(query) => Some(Place { registries: place.registries.clone(), query: Some(query) }),
+            None => place.registries.following().map(Place::start),
         };
-        let names =
-            listed.names(&place.registry).into_iter().filter(|name| is_within(name, self.prefix.as_ref()));
+        let names = listed.names(registry).into_iter().filter(|name| is_within(name, self.prefix.as_ref()));
         Ok(Page { items: names.collect(), next: next.map(|place| Cursor::on_way("api", place)) })
     }
 

@@ -1,14 +1,12 @@
 //! Answers of the API (`registries_list`, `registries_list_repositoriesV2`, `registries_list_repositoryTags`).
 
 use std::fmt;
-use std::time::SystemTime;
 
-use regent_plugin_api::TagDetail;
+use regent_distribution::parse_rfc3339;
 use regent_plugin_api::oci::RepositoryName;
 use regent_plugin_api::url::Url;
+use regent_plugin_api::{Namespaces, TagDetail};
 use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// "maximum: 200", says the API of `per_page`.
 pub(crate) const MAX_PAGE: u32 = 200;
@@ -87,41 +85,38 @@ pub(crate) struct Tagged {
 
 impl Tagged {
     pub(crate) fn into_detail(self) -> Option<TagDetail> {
-        let pushed = self.updated_at.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
         Some(TagDetail {
             tag: self.tag.parse().ok()?,
             digest: self.manifest_digest.parse().ok()?,
-            pushed: pushed.map(SystemTime::from),
+            pushed: self.updated_at.as_deref().and_then(parse_rfc3339),
             size_bytes: self.compressed_size_bytes,
         })
     }
 }
 
-/// A place in the list of repositories: a registry, and the query of its page; none for its first.
+/// A place in the list of repositories: registries still to be listed, and the query of a page of the first of them; none for
+/// its first page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) registry: String,
+    pub(crate) registries: Namespaces,
     pub(crate) query: Option<String>,
 }
 
 impl Place {
-    /// Where a registry's list begins.
-    pub(crate) fn start(registry: &(impl AsRef<str> + ?Sized)) -> Self {
-        Self { registry: registry.as_ref().to_owned(), query: None }
+    /// Where the list of these registries begins.
+    pub(crate) fn start(registries: Namespaces) -> Self {
+        Self { registries, query: None }
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (registry, query) =
-            text.split_once('?').map_or((text, None), |(name, query)| (name, Some(query)));
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let is_name = !registry.is_empty() && registry.chars().all(fits);
-        is_name.then(|| Self { registry: registry.to_owned(), query: query.map(str::to_owned) })
+        let (names, query) = text.split_once('?').map_or((text, None), |(names, query)| (names, Some(query)));
+        Some(Self { registries: Namespaces::parse(names)?, query: query.map(str::to_owned) })
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.registry)?;
+        write!(f, "{}", self.registries)?;
         self.query.as_ref().map_or(Ok(()), |query| write!(f, "?{query}"))
     }
 }
@@ -132,9 +127,10 @@ mod tests {
 
     #[test]
     fn a_place_survives_being_written_and_no_other_text_is_one() {
+        let registries = || Namespaces::new(["team-2", "team"]).unwrap();
         let rows = [
-            Place::start("team"),
-            Place { registry: "team-2".to_owned(), query: Some("page=2&page_token=a%2Fb".to_owned()) },
+            Place::start(registries()),
+            Place { registries: registries(), query: Some("page=2&page_token=a%2Fb".to_owned()) },
         ];
         for place in rows {
             assert_eq!(Place::parse(&place.to_string()), Some(place));

@@ -1,8 +1,6 @@
 //! Every connection type, legacy names included, end to end: the agent as a process, each driver as a library, the
 //! vendors' own host names behind a proxy that speaks for them.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure here is a failed test")]
-
 use std::collections::BTreeSet;
 
 use regent_tests::agent::{Agent, Connection};
@@ -76,10 +74,10 @@ async fn every_name_of<S: Scene>() {
         assert_eq!(detail["digest"], digest.to_string(), "{registry_type}");
         match S::DETAILS.pushed {
             Pushed::OfTag | Pushed::OfManifest => {
-                assert_eq!(detail["lastPushed"], rfc3339(pushed), "{registry_type}")
+                assert_eq!(detail["lastPushed"], rfc3339(pushed), "{registry_type}");
             }
             Pushed::Never | Pushed::NoDetails => {
-                assert_eq!(detail.get("lastPushed"), None, "{registry_type}")
+                assert_eq!(detail.get("lastPushed"), None, "{registry_type}");
             }
         }
         assert_eq!(detail.get("sizeBytes").is_some(), S::DETAILS.size, "{registry_type}");

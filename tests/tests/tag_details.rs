@@ -1,7 +1,5 @@
 //! Tags with their digests at a registry that has no listing of them: a HEAD for each, side by side within a bound.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure here is a failed test")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

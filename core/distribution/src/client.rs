@@ -8,7 +8,7 @@ use regent_oci::{
 };
 use regent_transport::Request;
 
-use crate::answer::success;
+use crate::answer::{Failure, success};
 use crate::blob::{BlobStream, Verify};
 use crate::error::{Error, Subject};
 use crate::page::{Page, PageQuery};
@@ -81,6 +81,21 @@ impl Client {
         let manifest = self.manifest(reference).await?;
         let size_bytes = Some(manifest.raw.len() as u64);
         Ok(ManifestHead { digest: manifest.digest, media_type: manifest.media_type, size_bytes })
+    }
+
+    /// Asks whether a manifest may be read (`HEAD`), and for nothing else: for the check of a right. A driver that does
+    /// without [`Client::head_manifest`], which fetches and hashes where HEAD does not do, is a good deal smaller.
+    ///
+    /// # Errors
+    /// As [`Client::manifest`].
+    pub async fn may_read(&self, reference: &Reference) -> Result<(), Error> {
+        let request = self.manifest_request(Method::HEAD, reference);
+        let (scope, subject) = (Scope::pull(&self.repository), self.subject(reference));
+        let response = self.session.send(request, &scope, &subject).await?;
+        if response.status == StatusCode::OK {
+            return Ok(());
+        }
+        Err(Failure::read(response.body).await.into_error(response.status, &subject))
     }
 
     /// A manifest or index, verified (`GET /v2/<name>/manifests/<reference>`, end-3).

@@ -15,8 +15,7 @@ use regent_distribution::{
 };
 use regent_transport::{BoxFuture, Class, Fault as _, Request, Transport, collect};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
 use crate::error::Error;
@@ -137,7 +136,7 @@ impl AccessTokens {
             "iat": issued.as_secs(),
             "exp": (issued + ASSERTION_LIFE).as_secs(),
         });
-        let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(header), part(claims));
         let signature = self.key.sign(&signed)?;
         Ok(format!("{signed}.{signature}").into())
@@ -146,22 +145,19 @@ impl AccessTokens {
 
 impl Token {
     fn parse(body: &[u8], now: SystemTime) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Answer {
-            access_token: SecretString,
-            #[serde(default)]
-            expires_in: Option<u64>,
-        }
         let fail = |reason: &str| {
             Error::from(ProtocolError::AnswerInvalid { subject: Subject::Token, reason: reason.to_owned() })
         };
-        let answer: Answer =
+        let answer: Value =
             serde_json::from_slice(body).map_err(|_| fail("it is not the JSON of an access token"))?;
-        let bearer = SecretString::from(format!("Bearer {}", answer.access_token.expose_secret()));
+        let token = answer.get("access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
+        let token = token.ok_or_else(|| fail("it holds no access token"))?;
+        let bearer = SecretString::from(format!("Bearer {token}"));
         let mut header = HeaderValue::from_str(bearer.expose_secret())
             .map_err(|_| fail("its token fits into no header"))?;
         header.set_sensitive(true);
-        let life = answer.expires_in.map_or(LONGEST_LIFE, Duration::from_secs).min(LONGEST_LIFE);
+        let life = answer.get("expires_in").and_then(Value::as_u64);
+        let life = life.map_or(LONGEST_LIFE, Duration::from_secs).min(LONGEST_LIFE);
         let after = |life: Duration| now.checked_add(life).unwrap_or(now);
         Ok(Self { header, renew_at: after(life.mul_f64(0.9)), expires: after(life) })
     }
@@ -169,7 +165,7 @@ impl Token {
 
 /// The code of an OAuth error; no other text of the answer.
 fn error_code(body: &[u8]) -> Option<String> {
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let body: Value = serde_json::from_slice(body).ok()?;
     let code = body.get("error")?.as_str()?;
     let wellformed = code.len() <= 40 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     (wellformed && !code.is_empty()).then(|| code.to_owned())

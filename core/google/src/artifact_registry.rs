@@ -4,8 +4,7 @@ use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use regent_distribution::{Error as ProtocolError, Scope, Session, Subject};
 use regent_oci::{Digest, Tag};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use url::Url;
@@ -27,58 +26,10 @@ type Protocol<T> = Result<T, ProtocolError>;
 pub(crate) struct ArtifactRegistry(pub(crate) Session);
 
 /// A page of a list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Listed<T> {
-    /// The name of the field tells what is listed; an empty list is left out.
-    #[serde(
-        default = "Vec::new",
-        alias = "repositories",
-        alias = "packages",
-        alias = "tags",
-        alias = "versions"
-    )]
     pub(crate) items: Vec<T>,
-    #[serde(default, rename = "nextPageToken")]
     next: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Repository {
-    name: String,
-    #[serde(default)]
-    format: String,
-    #[serde(default)]
-    mode: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Package {
-    name: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct TagResource {
-    name: String,
-    #[serde(default)]
-    version: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Version {
-    name: String,
-    #[serde(default, rename = "createTime")]
-    create_time: Option<String>,
-    #[serde(default)]
-    metadata: Metadata,
-    #[serde(default, rename = "relatedTags")]
-    related_tags: Vec<TagResource>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Metadata {
-    /// A number as text.
-    #[serde(default, rename = "imageSizeBytes")]
-    image_size_bytes: Option<String>,
 }
 
 impl<T> Listed<T> {
@@ -86,8 +37,17 @@ impl<T> Listed<T> {
     pub(crate) fn next(&self) -> Option<String> {
         self.next.clone().filter(|token| !token.is_empty())
     }
+}
 
-    fn with<U>(self, convert: impl FnMut(T) -> Option<U>) -> Listed<U> {
+impl Listed<Value> {
+    /// Reads an answer. An empty list is left out of it.
+    fn read(mut answer: Value, key: &str) -> Self {
+        let next = text(&answer, "nextPageToken").map(str::to_owned);
+        let items = answer.get_mut(key).and_then(Value::as_array_mut).map(std::mem::take);
+        Self { items: items.unwrap_or_default(), next }
+    }
+
+    fn with<U>(self, convert: impl FnMut(Value) -> Option<U>) -> Listed<U> {
         Listed { items: self.items.into_iter().filter_map(convert).collect(), next: self.next }
     }
 }
@@ -104,11 +64,12 @@ impl ArtifactRegistry {
     ) -> Protocol<Listed<String>> {
         let path = ["v1", "projects", project, "locations", location, "repositories"];
         let subject = Subject::Other(format!("the repositories of project {project} in {location}"));
-        let listed: Listed<Repository> =
-            self.page(self.0.endpoint().below(path), MAX_PAGE, token, &subject).await?;
+        let url = self.0.endpoint().below(path);
+        let listed = self.page(url, "repositories", MAX_PAGE, token, &subject).await?;
         let mut listed = listed.with(|repository| {
-            let holds_images = repository.format == "DOCKER" && repository.mode != "VIRTUAL_REPOSITORY";
-            holds_images.then(|| last_part(&repository.name, "/repositories/")).flatten()
+            let holds_images = text(&repository, "format") == Some("DOCKER")
+                && text(&repository, "mode") != Some("VIRTUAL_REPOSITORY");
+            holds_images.then(|| named(&repository, "/repositories/")).flatten()
         });
         listed.items.sort();
         Ok(listed)
@@ -123,8 +84,8 @@ impl ArtifactRegistry {
     ) -> Protocol<Listed<String>> {
         let url = self.below(parent, &["packages"]);
         let subject = Subject::Other(format!("the images of {}", parent.names));
-        let listed: Listed<Package> = self.page(url, size, token, &subject).await?;
-        Ok(listed.with(|package| last_part(&package.name, "/packages/")))
+        let listed = self.page(url, "packages", size, token, &subject).await?;
+        Ok(listed.with(|package| named(&package, "/packages/")))
     }
 
     /// The tags of an image.
@@ -136,8 +97,8 @@ impl ArtifactRegistry {
         token: Option<&str>,
     ) -> Protocol<Listed<Tag>> {
         let url = self.below(parent, &["packages", image, "tags"]);
-        let listed: Listed<TagResource> = self.page(url, size, token, &tags_of(parent, image)).await?;
-        Ok(listed.with(|tag| tag.tag()))
+        let listed = self.page(url, "tags", size, token, &tags_of(parent, image)).await?;
+        Ok(listed.with(|tag| tag_of(&tag)))
     }
 
     /// The tags of an image with what is known of each. The pages are of versions, which is what has a size and a time;
@@ -151,20 +112,22 @@ impl ArtifactRegistry {
     ) -> Protocol<Listed<TaggedImage>> {
         let mut url = self.below(parent, &["packages", image, "versions"]);
         url.query_pairs_mut().append_pair("view", "FULL"); // the basic view has no tags
-        let listed: Listed<Version> = self.page(url, size, token, &tags_of(parent, image)).await?;
+        let listed = self.page(url, "versions", size, token, &tags_of(parent, image)).await?;
         let mut items = Vec::new();
         for version in &listed.items {
-            let Some(digest) = digest(&version.name) else { continue };
-            let tags = if version.related_tags.len() < MAX_RELATED_TAGS {
-                version.related_tags.iter().filter_map(TagResource::tag).collect()
+            let (Some(name), Some(digest)) = (text(version, "name"), digest_of(version)) else { continue };
+            let related = version.get("relatedTags").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let tags: Vec<Tag> = if related.len() < MAX_RELATED_TAGS {
+                related.iter().filter_map(tag_of).collect()
             } else {
-                self.tags_of_version(parent, image, &version.name).await?
+                self.tags_of_version(parent, image, name).await?
             };
+            let size = version.get("metadata").and_then(|metadata| text(metadata, "imageSizeBytes"));
             items.extend(tags.into_iter().map(|tag| TaggedImage {
                 tag,
                 digest: digest.clone(),
-                pushed: version.create_time.as_deref().and_then(parse_time),
-                size_bytes: version.metadata.image_size_bytes.as_deref().and_then(parse_size),
+                pushed: text(version, "createTime").and_then(parse_time),
+                size_bytes: size.and_then(parse_size),
             }));
         }
         Ok(Listed { items, next: listed.next })
@@ -177,12 +140,11 @@ impl ArtifactRegistry {
         let subject = tags_of(parent, image);
         let (mut tags, mut token) = (Vec::new(), None);
         loop {
-            let listed: Listed<TagResource> =
-                self.page(url.clone(), MAX_PAGE, token.as_deref(), &subject).await?;
+            let listed = self.page(url.clone(), "tags", MAX_PAGE, token.as_deref(), &subject).await?;
             let next = listed.next();
             let before = tags.len();
             tags.extend(
-                listed.items.iter().filter(|tag| tag.version == version).filter_map(TagResource::tag),
+                listed.items.iter().filter(|tag| text(tag, "version") == Some(version)).filter_map(tag_of),
             );
             // A page that brings nothing is no reason to go on for ever.
             if next.is_none() || next == token || tags.len() == before {
@@ -192,20 +154,22 @@ impl ArtifactRegistry {
         }
     }
 
-    async fn page<T: DeserializeOwned>(
+    /// A page of the list that its answer calls `key`.
+    async fn page(
         &self,
         mut url: Url,
+        key: &str,
         size: u32,
         token: Option<&str>,
         subject: &Subject,
-    ) -> Protocol<Listed<T>> {
+    ) -> Protocol<Listed<Value>> {
         let size = size.clamp(1, MAX_PAGE);
         url.query_pairs_mut().append_pair("pageSize", &size.to_string());
         if let Some(token) = token {
             url.query_pairs_mut().append_pair("pageToken", token);
         }
         match self.0.fetch_json(url, &Scope::none(), subject).await {
-            Ok((listed, _)) => Ok(listed),
+            Ok((answer, _)) => Ok(Listed::read(listing(answer, subject)?, key)),
             // What an API client made up for a token.
             Err(ProtocolError::UnexpectedStatus { status: StatusCode::BAD_REQUEST, .. })
                 if token.is_some() =>
@@ -222,10 +186,33 @@ impl ArtifactRegistry {
     }
 }
 
-impl TagResource {
-    fn tag(&self) -> Option<Tag> {
-        last_part(&self.name, "/tags/")?.parse().ok()
+/// An answer, if it is an object and no error with the status of a success: either would pass for an empty list.
+pub(crate) fn listing(answer: Value, subject: &Subject) -> Protocol<Value> {
+    let is_error =
+        |object: &Map<String, Value>| object.contains_key("errors") || object.contains_key("error");
+    if answer.as_object().is_none_or(is_error) {
+        let reason = "it is not the object of a listing".to_owned();
+        return Err(ProtocolError::AnswerInvalid { subject: subject.clone(), reason });
     }
+    Ok(answer)
+}
+
+fn text<'a>(resource: &'a Value, field: &str) -> Option<&'a str> {
+    resource.get(field)?.as_str()
+}
+
+/// What a resource is called behind `marker`.
+fn named(resource: &Value, marker: &str) -> Option<String> {
+    last_part(text(resource, "name")?, marker)
+}
+
+fn tag_of(resource: &Value) -> Option<Tag> {
+    named(resource, "/tags/")?.parse().ok()
+}
+
+/// The digest that a version is called by.
+fn digest_of(version: &Value) -> Option<Digest> {
+    named(version, "/versions/")?.parse().ok()
 }
 
 fn tags_of(parent: &Parent, image: &str) -> Subject {
@@ -241,11 +228,6 @@ fn last_part(name: &str, marker: &str) -> Option<String> {
     Some(percent_decode_str(part).decode_utf8().ok()?.into_owned())
 }
 
-/// The digest that a version is called by.
-fn digest(version: &str) -> Option<Digest> {
-    last_part(version, "/versions/")?.parse().ok()
-}
-
 fn parse_time(text: &str) -> Option<std::time::SystemTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok().map(Into::into)
 }
@@ -258,6 +240,23 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_listing_does_not_pass_for_an_empty_one() {
+        let rows = [
+            ("{}", true),
+            (r#"{"tags":null}"#, true),
+            ("[]", false),
+            ("null", false),
+            (r#""text""#, false),
+            (r#"{"errors":[]}"#, false),
+            (r#"{"error":{"code":500}}"#, false),
+        ];
+        for (answer, expected) in rows {
+            let answer = serde_json::from_str(answer).unwrap();
+            assert_eq!(listing(answer, &Subject::Catalog).is_ok(), expected);
+        }
+    }
 
     #[test]
     fn names_of_resources_are_unescaped() {

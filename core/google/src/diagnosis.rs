@@ -68,7 +68,7 @@ impl GoogleRegistry {
     async fn may_pull(&self, repository: &RepositoryName) -> Result<Finding, Error> {
         let client = self.registry.client(repository.clone());
         let tried = match client.tags(&PageQuery::first(1)).await.map(|page| page.items.into_iter().next()) {
-            Ok(Some(tag)) => client.head_manifest(&Reference::Tag(tag)).await.map(drop),
+            Ok(Some(tag)) => client.may_read(&Reference::Tag(tag)).await,
             Ok(None) => return Ok(Finding::Skipped(format!("{repository} has no tag to try it with"))),
             Err(error) => Err(error),
         };

@@ -3,7 +3,7 @@
 use regent_distribution::{Error as ProtocolError, Page, PageQuery, Scope, Subject, is_within};
 use regent_oci::RepositoryName;
 use regent_transport::{Class, Fault as _};
-use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
 
 use crate::artifact_registry::Listed;
 use crate::error::Error;
@@ -29,20 +29,43 @@ enum Place {
 }
 
 /// A place in what the API lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct ApiPlace {
     /// Token of the page of repositories; none for the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     page: Option<String>,
     /// The repository that is being read, or with which one is done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     repository: Option<String>,
     /// Token of the page of its images; none if it has been read to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     images: Option<String>,
 }
 
 impl ApiPlace {
+    /// Reads a query such as `repository=apps&images=token`.
+    fn parse(text: &str) -> Option<Self> {
+        let mut at = Self::default();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            let field = match &*name {
+                "page" => &mut at.page,
+                "repository" => &mut at.repository,
+                "images" => &mut at.images,
+                _ => return None,
+            };
+            *field = Some(value.into_owned());
+        }
+        Some(at)
+    }
+
+    fn text(&self) -> String {
+        let fields = [("page", &self.page), ("repository", &self.repository), ("images", &self.images)];
+        let mut query = form_urlencoded::Serializer::for_suffix("api/".to_owned(), 4);
+        for (name, value) in fields {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        query.finish()
+    }
+
     /// The first repository of a page that one is not done with. They are sorted, so that what is new or gone
     /// meanwhile moves no place.
     fn ahead_in<'a>(&self, page: &'a Listed<String>) -> Option<&'a String> {
@@ -60,7 +83,7 @@ impl Place {
     fn parse(text: &str) -> Option<Self> {
         let (way, rest) = text.split_once('/')?;
         match way {
-            "api" => serde_json::from_str(rest).ok().map(Self::Api),
+            "api" => ApiPlace::parse(rest).map(Self::Api),
             "walk" => rest.parse().ok().map(|name| Self::Walk(Some(name))),
             "catalog" => Some(Self::Catalog(Some(rest.to_owned()))),
             _ => None,
@@ -69,7 +92,7 @@ impl Place {
 
     fn text(&self) -> String {
         match self {
-            Self::Api(at) => format!("api/{}", serde_json::to_string(at).unwrap_or_default()),
+            Self::Api(at) => at.text(),
             Self::Walk(name) => format!("walk/{}", name.as_ref().map_or("", RepositoryName::as_str)),
             Self::Catalog(query) => format!("catalog/{}", query.as_deref().unwrap_or_default()),
         }
@@ -260,8 +283,8 @@ mod tests {
         let at =
             ApiPlace { page: None, repository: Some("apps".to_owned()), images: Some("a/b==".to_owned()) };
         let rows = [
-            (Place::Api(ApiPlace::default()), "api/{}"),
-            (Place::Api(at), r#"api/{"repository":"apps","images":"a/b=="}"#),
+            (Place::Api(ApiPlace::default()), "api/"),
+            (Place::Api(at), "api/repository=apps&images=a%2Fb%3D%3D"),
             (Place::Walk(Some("acme/apps/a".parse().unwrap())), "walk/acme/apps/a"),
             (Place::Catalog(Some("last=a%2Fb&n=5".to_owned())), "catalog/last=a%2Fb&n=5"),
         ];
@@ -273,9 +296,7 @@ mod tests {
 
     #[test]
     fn a_text_that_no_page_gave_is_no_place() {
-        for text in
-            ["", "api", "api/", "api/7", "api/{\"page\":1}", "walk/", "walk/A", "walk/../x", "other/1"]
-        {
+        for text in ["", "api", "api/7", "api/page=1&other=2", "walk/", "walk/A", "walk/../x", "other/1"] {
             assert_eq!(Place::parse(text), None, "{text}");
         }
     }

@@ -6,10 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use regent_distribution::{Error as ProtocolError, Scope, Session, Subject, next_cursor};
 use regent_oci::{Digest, RepositoryName, Tag};
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::artifact_registry::parse_size;
+use crate::artifact_registry::{listing, parse_size};
 use crate::tagged::TaggedImage;
 
 /// The most that a listing over `/v2/` has: "returns an incomplete list if a repository has more than 10,000 images or
@@ -18,27 +17,8 @@ use crate::tagged::TaggedImage;
 const MAX_ITEMS: usize = 10_000;
 
 /// The answer. Lists may be `null`, and so may their elements.
-#[derive(Debug, Deserialize)]
-pub(crate) struct TagList {
-    #[serde(default)]
-    tags: Option<Vec<Option<String>>>,
-    #[serde(default)]
-    child: Option<Vec<Option<String>>>,
-    /// By digest; none if the answer is without the extension.
-    #[serde(default)]
-    manifest: Option<HashMap<String, ManifestInfo>>,
-}
-
-/// Numbers are text at Container Registry, and at Artifact Registry some are numbers.
-#[derive(Debug, Deserialize)]
-struct ManifestInfo {
-    #[serde(default, rename = "imageSizeBytes")]
-    image_size_bytes: Value,
-    #[serde(default, rename = "timeUploadedMs")]
-    time_uploaded_ms: Value,
-    #[serde(default)]
-    tag: Option<Vec<Option<String>>>,
-}
+#[derive(Debug)]
+pub(crate) struct TagList(Value);
 
 impl TagList {
     /// The list of a name, and the query of its next page. `query` is that of this page; none for the first.
@@ -56,46 +36,51 @@ impl TagList {
         }
         let subject = Subject::Tags(name.clone());
         let (list, headers) = session.fetch_json(url, &Scope::pull(name), &subject).await?;
-        Ok((list, next_cursor(&headers, &subject)?))
+        Ok((Self(listing(list, &subject)?), next_cursor(&headers, &subject)?))
     }
 
     /// Whether there may be more, which this way will not show.
     pub(crate) fn may_be_cut(&self) -> bool {
-        let manifests = self.manifest.as_ref().map_or(0, HashMap::len);
-        self.tags.as_ref().map_or(0, Vec::len) >= MAX_ITEMS || manifests >= MAX_ITEMS
+        let tags = self.0.get("tags").and_then(Value::as_array).map_or(0, Vec::len);
+        tags >= MAX_ITEMS || self.manifests().map_or(0, Map::len) >= MAX_ITEMS
     }
 
     /// Whether there are images by this very name. One without a tag is one.
     pub(crate) fn has_images(&self) -> bool {
-        self.tags().next().is_some() || self.manifest.as_ref().is_some_and(|all| !all.is_empty())
+        self.tags().next().is_some() || self.manifests().is_some_and(|all| !all.is_empty())
     }
 
     /// The tags, each once.
     pub(crate) fn tags(&self) -> impl Iterator<Item = Tag> {
         let mut seen = HashSet::new();
-        texts(self.tags.as_ref())
+        texts(&self.0, "tags")
             .filter_map(|tag| tag.parse().ok())
             .filter(move |tag: &Tag| seen.insert(tag.clone()))
     }
 
     /// The tags with what is known of each; `None` if the answer does not say it of all.
     pub(crate) fn tagged(&self) -> Option<Vec<TaggedImage>> {
-        let mut by_tag: HashMap<&str, (Digest, &ManifestInfo)> = HashMap::new();
-        for (digest, info) in self.manifest.as_ref()? {
+        let mut by_tag: HashMap<&str, (Digest, &Value)> = HashMap::new();
+        for (digest, info) in self.manifests()? {
             let Ok(digest) = digest.parse::<Digest>() else { continue };
-            by_tag.extend(texts(info.tag.as_ref()).map(|tag| (tag, (digest.clone(), info))));
+            by_tag.extend(texts(info, "tag").map(|tag| (tag, (digest.clone(), info))));
         }
         let tags = self.tags().map(|tag| {
             let (digest, info) = by_tag.get(tag.as_str())?;
-            let (digest, pushed, size_bytes) = (digest.clone(), info.uploaded(), info.size());
-            Some(TaggedImage { tag, digest, pushed, size_bytes })
+            let size_bytes = number(info, "imageSizeBytes").as_deref().and_then(parse_size);
+            Some(TaggedImage { tag, digest: digest.clone(), pushed: uploaded(info), size_bytes })
         });
         tags.collect()
     }
 
+    /// What each manifest is, by digest; none if the answer is without the extension.
+    fn manifests(&self) -> Option<&Map<String, Value>> {
+        self.0.get("manifest")?.as_object()
+    }
+
     /// The names directly below this one, sorted.
     pub(crate) fn children(&self, name: &RepositoryName) -> Vec<RepositoryName> {
-        let children = texts(self.child.as_ref()).filter_map(|child| format!("{name}/{child}").parse().ok());
+        let children = texts(&self.0, "child").filter_map(|child| format!("{name}/{child}").parse().ok());
         let mut children: Vec<RepositoryName> = children.collect();
         children.sort();
         children.dedup();
@@ -103,28 +88,22 @@ impl TagList {
     }
 }
 
-impl ManifestInfo {
-    fn size(&self) -> Option<u64> {
-        parse_size(&number(&self.image_size_bytes)?)
-    }
-
-    fn uploaded(&self) -> Option<SystemTime> {
-        let milliseconds = number(&self.time_uploaded_ms)?.parse().ok().filter(|ms| *ms > 0)?;
-        UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds))
-    }
+fn uploaded(info: &Value) -> Option<SystemTime> {
+    let milliseconds = number(info, "timeUploadedMs")?.parse().ok().filter(|ms| *ms > 0)?;
+    UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds))
 }
 
-/// A number as text, however it came.
-fn number(value: &Value) -> Option<String> {
-    match value {
+/// A number as text: that is what numbers are at Container Registry, and at Artifact Registry some are numbers.
+fn number(info: &Value, field: &str) -> Option<String> {
+    match info.get(field)? {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
 }
 
-fn texts(list: Option<&Vec<Option<String>>>) -> impl Iterator<Item = &str> {
-    list.into_iter().flatten().flatten().map(String::as_str)
+fn texts<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a str> {
+    value.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 #[cfg(test)]
@@ -134,7 +113,7 @@ mod tests {
     const DIGEST: &str = "sha256:4c1d3d2a9b0f2a1c5b7b6a4e9a4d1e5c3b2a190817161514131211100f0e0d0c";
 
     fn list(json: &str) -> TagList {
-        serde_json::from_str(&json.replace("DIGEST", DIGEST)).unwrap()
+        TagList(serde_json::from_str(&json.replace("DIGEST", DIGEST)).unwrap())
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod broker;
 pub mod faults;
 pub mod http;
 pub mod image;
+pub mod moto;
 pub mod process;
 pub mod registry;
 pub mod sink;

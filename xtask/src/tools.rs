@@ -35,6 +35,7 @@ pub(crate) fn install() -> Result<()> {
     install_packages(&PACKAGES)?;
     install_node()?;
     install_broker()?;
+    install_moto()?;
     install_fuzzer()
 }
 
@@ -42,13 +43,14 @@ pub(crate) fn install() -> Result<()> {
 pub(crate) fn install_packages(packages: &[(&str, &'static str)]) -> Result<()> {
     let missing: Vec<&str> =
         packages.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
+    if missing.is_empty() { Ok(()) } else { install_from_debian(&missing) }
+}
+
+fn install_from_debian(packages: &[&str]) -> Result<()> {
     run(as_root("apt-get").args(["update", "-qq"]))?;
     run(as_root("apt-get")
         .args(["install", "-y", "-qq", "--no-install-recommends"])
-        .args(missing)
+        .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
@@ -137,6 +139,31 @@ fn install_broker() -> Result<()> {
     if !target.join("accept.json").is_file() {
         bail!("the broker wrote no accept.json into {}", target.display());
     }
+    fs::write(stamp, lock)?;
+    Ok(())
+}
+
+/// moto, which stands in for AWS, at the versions of `tests/moto/requirements.txt`.
+fn install_moto() -> Result<()> {
+    let wanted = workspace().join("tests/moto/requirements.txt");
+    let target = folder().join("moto");
+    let (lock, stamp) = (fs::read(&wanted)?, target.join("installed-requirements.txt"));
+    if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    if target.exists() {
+        fs::remove_dir_all(&target)?;
+    }
+    // Debian's python has the module without what it needs to make an environment.
+    let can_make_one =
+        Command::new("python3").args(["-c", "import ensurepip, venv"]).stderr(Stdio::null()).status();
+    if !can_make_one.is_ok_and(|status| status.success()) {
+        install_from_debian(&["python3-venv"])?;
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(&target))?;
+    run(Command::new(target.join("bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"])
+        .arg(&wanted))?;
     fs::write(stamp, lock)?;
     Ok(())
 }

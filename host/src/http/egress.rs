@@ -148,6 +148,11 @@ impl Egress {
         if rules.others == Others::Any {
             return within(Reach::Loopback, literal);
         }
+        let named = || rules.declared.iter().filter(|pattern| pattern.matches(&name, port));
+        let local = literal.is_some_and(|network| Reach::Metadata.includes(network)) || name == "localhost";
+        if local && named().any(|pattern| pattern.metadata) {
+            return Ok(Reach::Metadata);
+        }
         if rules.is_registry(&name) {
             let verdict = judge_named(plain, listed, literal);
             // A blob store on another port of the same host is judged as one on another host.
@@ -155,11 +160,7 @@ impl Egress {
                 return verdict;
             }
         }
-        if let Some(pattern) = rules.declared.iter().find(|p| p.matches(&name, port)) {
-            let local = literal.is_some_and(|n| Reach::Metadata.includes(n)) || name == "localhost";
-            if pattern.metadata && local {
-                return Ok(Reach::Metadata);
-            }
+        if named().next().is_some() {
             return judge_named(plain, listed, literal);
         }
         match rules.others {
@@ -333,6 +334,7 @@ mod tests {
             ("r.example.com", "http://169.254.170.2:81/v2/credentials", Err("neither")),
             ("r.example.com", "http://[fd00:ec2::23]/v1/credentials", Ok(Reach::Metadata)),
             ("r.example.com", "http://127.0.0.1:9911/latest", Ok(Reach::Metadata)),
+            ("127.0.0.1:5000", "http://127.0.0.1:9911/latest", Ok(Reach::Metadata)),
             ("r.example.com", "http://127.0.0.1/latest", Err("neither")),
             ("r.example.com", "http://credentials.lan:443/", Err("plain http")),
             ("r.example.com", "https://credentials.lan/", Ok(Reach::Private)),

@@ -4,6 +4,7 @@
 use std::error::Error as StdError;
 use std::io;
 
+use aws_config::imds::client::error::ImdsError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
@@ -137,7 +138,8 @@ pub(crate) fn of_role(
 
 /// Why the agent has no credentials.
 pub(crate) fn of_identity(error: &CredentialsError) -> Error {
-    if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+    // The instance's metadata come last, and outside of AWS something else may answer at that address.
+    if matches!(error, CredentialsError::CredentialsNotLoaded(_)) || find::<ImdsError>(error).is_some() {
         return Error::new(
             Class::Authentication,
             "credentials_missing",

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Ecr, Principal};
 use crate::vendor::emulator::{Emulator, Vendor};
-use crate::vendor::message::{Answer, Received, json as answer_json, text};
+use crate::vendor::message::{Answer, Received, json as answer_json, text, with_header};
 use crate::vendor::operation::{Kind, Operation, Parameter, PathValues, Payload, Violation};
 use crate::vendor::store::rfc3339;
 
@@ -106,7 +106,9 @@ impl Vendor for Identity {
             }
         }
         if operation == "session" {
-            return Ok(text(200, "text/plain", SESSION));
+            let life = request.header("x-aws-ec2-metadata-token-ttl-seconds").unwrap();
+            let answer = text(200, "text/plain", SESSION);
+            return Ok(with_header(answer, "x-aws-ec2-metadata-token-ttl-seconds", life));
         }
         let (id, secret, session) = self.aws.with(|aws| aws.issue(self.principal.clone(), request.at, LIFE));
         let seconds = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();

@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::settings::Settings;
 
+/// How many pages are looked at for a first repository, behind the one at hand.
+const MAX_LOOKS: usize = 5;
+
 /// One session with one registry.
 ///
 /// The host calls [`Driver::connect`] once per connection and keeps what it returns, so tokens live in `self` behind
@@ -96,6 +99,25 @@ pub trait Driver: Send + Sync + Sized + 'static {
         let _ = blob;
         async { Ok(()) }
     }
+}
+
+/// A repository that something can be tried with, such as to pull: the first of `page` or of some pages behind it, since an
+/// owner or a namespace may be empty. `None` too where a later page can't be had: that is no reason to fail a test of
+/// the connection.
+pub async fn first_repository<D: Driver>(
+    driver: &D,
+    mut page: Page<RepositoryName>,
+) -> Option<RepositoryName> {
+    for _ in 0..MAX_LOOKS {
+        if let Some(repository) = page.items.into_iter().next() {
+            return Some(repository);
+        }
+        page = driver
+            .repositories(PageRequest { after: Some(page.next?), ..PageRequest::first() })
+            .await
+            .ok()?;
+    }
+    page.items.into_iter().next()
 }
 
 /// Which page of a listing.

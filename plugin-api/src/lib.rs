@@ -213,7 +213,7 @@ pub mod testkit;
 pub use description::{Description, SettingDescription};
 pub use driver::{
     Access, Authorization, BlobHandle, Check, Content, Cursor, Driver, Outcome, Page, PageRequest, TagDetail,
-    Validation,
+    Validation, first_repository,
 };
 pub use dyn_driver::DynDriver;
 pub use error::{Error, Result};

@@ -28,7 +28,7 @@ use regent_plugin_api::oci::{RepositoryName, Tag};
 use regent_plugin_api::transport::{Class, Fault as _};
 use regent_plugin_api::{
     Access, Authorization, Check, Driver, Error, Host, Numbered, Page, PageRequest, Result, Settings,
-    TagDetail, Validation,
+    TagDetail, Validation, first_repository,
 };
 
 use crate::owner::Owners;
@@ -180,7 +180,7 @@ impl Github {
             let why = format!("packages can't be listed: {}", account::no_api().message());
             return Ok((Check::skipped(Check::LIST, why), None));
         }
-        let page = match self.list_from_start(1).await {
+        let page = match self.list_from_start(MAX_PAGE).await {
             Ok(page) => page,
             Err(error) if matches!(error.class(), Class::Denied | Class::Absent) => {
                 return Ok((Check::denied(Check::LIST, error.message()), None));
@@ -191,7 +191,8 @@ impl Github {
             (Some(api), None) => self.orgs(api).await.err(),
             _ => None,
         };
-        let list = match (orgs, page.items.is_empty()) {
+        let first = first_repository(self, page).await;
+        let list = match (orgs, first.is_none()) {
             (Some(error), _) if is_refusal(&error) => Check::denied(
                 Check::LIST,
                 "the account's own packages can be listed, but not its organizations: grant the token the scope read:org, \
@@ -201,11 +202,11 @@ impl Github {
             (None, false) => Check::passed(Check::LIST, "the list of packages can be read"),
             (None, true) => Check::passed(
                 Check::LIST,
-                "the list of packages can be read; the first page is empty: if it should not be, give the account read \
+                "the list of packages can be read; it begins empty: if it should not be, give the account read \
                  access to the packages",
             ),
         };
-        Ok((list, page.items.into_iter().next()))
+        Ok((list, first))
     }
 
     async fn may_pull(&self, repository: Option<RepositoryName>) -> Result<Check> {

@@ -25,7 +25,7 @@ use regent_plugin_api::secrecy::SecretString;
 use regent_plugin_api::transport::{Class, Fault as _};
 use regent_plugin_api::{
     Access, Authorization, Check, Driver, Error, Host, Page, PageRequest, Result, Settings, TagDetail,
-    Validation,
+    Validation, first_repository,
 };
 
 use crate::place::Place;
@@ -100,15 +100,17 @@ impl Driver for Gitlab {
             }
             Err(error) => return Err(self.explained(error, "reach the registry")),
         };
-        let (list, first) = match self.list_from_start(1).await {
-            Ok(page) if page.items.is_empty() && page.next.is_none() => {
-                let detail = "the list of repositories can be read; it is empty: if it should not be, give the token's \
-                              account the role Reporter in the projects";
-                (Check::passed(Check::LIST, detail), None)
-            }
+        let (list, first) = match self.list_from_start(rest::MAX_PAGE).await {
             Ok(page) => {
-                let first = page.items.into_iter().next();
-                (Check::passed(Check::LIST, "the list of repositories can be read"), first)
+                let first = first_repository(self, page).await;
+                let detail = match &first {
+                    Some(_) => "the list of repositories can be read",
+                    None => {
+                        "the list of repositories can be read; it begins empty: if it should not be, give the token's account \
+                         the role Reporter in the projects"
+                    }
+                };
+                (Check::passed(Check::LIST, detail), first)
             }
             Err(error) if matches!(error.class(), Class::Denied | Class::Absent) => {
                 (Check::denied(Check::LIST, error.message()), None)

@@ -25,6 +25,8 @@ pub mod distribution;
 pub mod docker_hub;
 pub mod ecr;
 pub mod emulator;
+pub mod github;
+pub mod gitlab;
 pub mod google;
 pub mod harbor;
 pub mod internet;

@@ -22,8 +22,11 @@ impl RealmPolicy {
         Self { registry, hosts: Vec::new() }
     }
 
-    /// Also this host: `auth.docker.io`, or `gitlab.example.com:8443` for a port that is not the scheme's own.
+    /// Also this host: `auth.docker.io`, or `gitlab.example.com:8443` for a port that is not the scheme's own. Of an address as
+    /// people copy it, `https://gitlab.example.com/users`, the host is meant.
     pub(crate) fn allow(&mut self, host: &str) {
+        let rest = host.split_once("://").map_or(host, |(_, rest)| rest);
+        let host = rest.split('/').next().unwrap_or_default();
         self.hosts.push(host.trim().to_ascii_lowercase());
     }
 
@@ -102,7 +105,7 @@ mod tests {
         for (registry, realm, allowed) in rows {
             let mut policy = RealmPolicy::own_host(registry.parse().unwrap());
             policy.allow("Auth.Example ");
-            policy.allow("git.example:8443");
+            policy.allow("https://git.example:8443/users/sign_in");
             assert_eq!(policy.parse(realm).is_ok(), allowed, "{registry} {realm}");
         }
     }

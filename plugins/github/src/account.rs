@@ -49,16 +49,19 @@ pub(crate) fn api(
 /// Host and path of the API. GitHub and its tenants have a host for it; an Enterprise Server has it below `/api/v3`.
 fn api_base(registry: &str, named: Option<&str>) -> Result<Option<String>> {
     if let Some(named) = named {
-        if named.contains('/') {
+        // As people copy it: `https://git.example.com/api/v3`.
+        let named = named.to_ascii_lowercase();
+        let address = named.strip_prefix("https://").unwrap_or(&named).trim_end_matches('/');
+        let host = address.strip_suffix("/api/v3").unwrap_or(address);
+        if host.contains('/') {
             return Err(Error::invalid_setting(
                 "apiBase",
-                "is a host without scheme and path: git.example.com",
+                "is neither a host nor its /api/v3: git.example.com",
             ));
         }
-        let named = named.to_ascii_lowercase();
         let has_own_host =
-            named == "api.github.com" || (named.starts_with("api.") && named.ends_with(".ghe.com"));
-        return Ok(Some(if has_own_host { named } else { format!("{named}/api/v3") }));
+            named == "api.github.com" || (host.starts_with("api.") && host.ends_with(".ghe.com"));
+        return Ok(Some(if has_own_host { host.to_owned() } else { format!("{host}/api/v3") }));
     }
     if registry == "ghcr.io" {
         return Ok(Some("api.github.com".to_owned()));
@@ -201,6 +204,7 @@ mod tests {
             ("containers.git.example.com", None, None),
             ("containers.git.example.com", Some("Git.Example.com"), Some("git.example.com/api/v3")),
             ("containers.git.example.com", Some("git.example.com:8443"), Some("git.example.com:8443/api/v3")),
+            ("containers.h", Some("https://Git.Example.com/api/v3/"), Some("git.example.com/api/v3")),
             ("ghcr.io", Some("api.github.com"), Some("api.github.com")),
             ("mirror.example.com", Some("api.acme.ghe.com"), Some("api.acme.ghe.com")),
             ("ghcr.io.example.com", None, None),
@@ -208,7 +212,7 @@ mod tests {
         for (registry, named, expected) in rows {
             assert_eq!(api_base(registry, named).unwrap().as_deref(), expected, "{registry} {named:?}");
         }
-        let error = api_base("containers.h", Some("https://h/api/v3")).unwrap_err();
+        let error = api_base("containers.h", Some("https://h/elsewhere")).unwrap_err();
         assert_eq!(error.code(), "setting_invalid");
     }
 

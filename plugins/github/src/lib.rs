@@ -61,7 +61,7 @@ regent_plugin_api::export_driver! {
         { name: "registryBase", required: true, secret: false, help: "ghcr.io[/OWNER], or containers.HOST[/OWNER] of GitHub Enterprise" },
         { name: "username", required: false, secret: false, help: "the account that the token belongs to" },
         { name: "password", required: true, secret: true, help: "a classic personal access token with the scope read:packages" },
-        { name: "apiBase", required: false, secret: false, help: "host[:port] of a GitHub Enterprise Server, whose API lists the packages" },
+        { name: "apiBase", required: false, secret: false, help: "host[:port] of GitHub Enterprise Server, whose API lists the packages" },
     ],
     egress: ["api.github.com", "*.ghe.com", "{apiBase}"],
 }

@@ -160,12 +160,12 @@ async fn a_gitlab_on_another_host_sees_the_token_only_if_it_is_named() {
     let set = Set::new();
     set.internet.add(Elsewhere);
     for (named, expected) in
-        [(None, Err("realm_refused")), (Some("gitlab.example.com"), Ok(vec!["acme/app"]))]
+        [(None, Err("realm_refused")), (Some("https://gitlab.example.com/git"), Ok(vec!["acme/app"]))]
     {
         let mut fields = set.scene.with_token("registry.gitlab.example.com/acme", "glpat-full");
         fields.extend(named.map(|host| ("tokenService", host.to_owned())));
         let hosts = ["registry.gitlab.example.com", "gitlab.example.com"].map(str::to_owned);
-        let services = set.internet.services(&GitlabScene::driver().description(), &hosts);
+        let services = set.internet.services(&GitlabScene::driver().description(), &hosts, &[]);
         let values = fields.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
         let settings = regent_plugin_api::Settings::new("gitlab-cr", values, false);
         let driver = GitlabScene::driver().connect(settings, services).unwrap();

@@ -60,7 +60,7 @@ fn api_base(registry: &str, named: Option<&str>) -> Result<Option<String>> {
             ));
         }
         let has_own_host =
-            named == "api.github.com" || (host.starts_with("api.") && host.ends_with(".ghe.com"));
+            host == "api.github.com" || (host.starts_with("api.") && host.ends_with(".ghe.com"));
         return Ok(Some(if has_own_host { host.to_owned() } else { format!("{host}/api/v3") }));
     }
     if registry == "ghcr.io" {

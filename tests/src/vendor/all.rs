@@ -15,6 +15,8 @@ macro_rules! all_vendors {
             docker_hub: $crate::vendor::docker_hub::DockerHubScene,
             ecr: $crate::vendor::ecr::EcrScene,
             gcr: $crate::vendor::google::ContainerRegistryScene,
+            github: $crate::vendor::github::GithubScene,
+            gitlab: $crate::vendor::gitlab::GitlabScene,
             google_artifact: $crate::vendor::google::GoogleArtifactScene,
             harbor: $crate::vendor::harbor::scene::HarborScene,
             nexus: $crate::vendor::nexus::scene::NexusScene,

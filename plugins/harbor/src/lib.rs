@@ -113,7 +113,7 @@ impl Driver for Harbor {
         };
         let place = Place::parse(&cursor.0).ok_or_else(Error::invalid_cursor)?;
         self.ensure_known().await?;
-        match self.list(&place).await {
+        match self.list(&place, page.size).await {
             Ok(page) => Ok(page),
             Err(error) => Err(self.explained(error, "list repositories", "List Repository").await),
         }

@@ -47,7 +47,7 @@ impl Harbor {
         };
         let mut refusal = None;
         for way in &ways {
-            match self.list(way).await {
+            match self.list(way, size).await {
                 // Nothing, after a refusal, is no answer: whoever asks would take the registry for empty.
                 Ok(page) if refusal.is_some() && page.items.is_empty() && page.next.is_none() => {}
                 Ok(page) => return Ok(page),
@@ -64,11 +64,11 @@ impl Harbor {
         })
     }
 
-    /// One page from here.
-    pub(crate) async fn list(&self, place: &Place) -> Protocol<Page<RepositoryName>> {
+    /// One page from here; project by project it has as many as are wanted, if that takes no more than some requests.
+    pub(crate) async fn list(&self, place: &Place, wanted: u32) -> Protocol<Page<RepositoryName>> {
         match place {
             Place::All(at) => self.list_all(*at).await,
-            Place::Projects { index, at } => self.list_by_project(*index, *at).await,
+            Place::Projects { index, at } => self.list_by_project(*index, *at, wanted).await,
             Place::Catalog { query, size } => self.list_catalog(query.clone(), *size).await,
         }
     }
@@ -81,7 +81,7 @@ impl Harbor {
     }
 
     /// Walks over projects until there is a page's worth.
-    async fn list_by_project(&self, from: u32, at: Numbered) -> Protocol<Page<RepositoryName>> {
+    async fn list_by_project(&self, from: u32, at: Numbered, wanted: u32) -> Protocol<Page<RepositoryName>> {
         let (mut index, mut at) = (from, at);
         let (mut items, mut refusal) = (Vec::new(), None);
         let start = (from, at.page) == (0, 1);
@@ -93,7 +93,8 @@ impl Harbor {
             let page = Numbered { page: index / MAX_PAGE + 1, size: MAX_PAGE };
             let projects = self.numbered::<Named>(url, page, &subject).await?;
             let known = (index % MAX_PAGE) as usize;
-            for project in projects.elements.iter().skip(known) {
+            let mut rest = projects.elements.iter().skip(known).peekable();
+            while let Some(project) = rest.next() {
                 loop {
                     requests += 1;
                     let more = match self.project_page(Some(&project.name), at).await {
@@ -117,7 +118,8 @@ impl Harbor {
                         index = index.saturating_add(1);
                         at = Numbered::first(at.size, MAX_PAGE);
                     }
-                    if items.len() >= at.size as usize || requests >= MAX_REQUESTS {
+                    let is_end = !more && !projects.more && rest.peek().is_none();
+                    if !is_end && (items.len() >= wanted.max(1) as usize || requests >= MAX_REQUESTS) {
                         return Ok(Page::new(items, Some(Place::Projects { index, at }.to_string())));
                     }
                     if !more {

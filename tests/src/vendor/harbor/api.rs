@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Account, HOST, Harbor, Right, Visitor, error};
 use crate::vendor::message::{Answer, Received, decoded, json as answer_json, text, with_header};
 use crate::vendor::operation::{Kind, Operation, Parameter, PathValues, Payload, Violation};
-use crate::vendor::store::rfc3339;
+use crate::vendor::store::{Repository, rfc3339};
 
 const SOURCE: &str = "goharbor/harbor api/v2.0/swagger.yaml";
 
@@ -119,19 +119,19 @@ impl Harbor {
                 _ => error(401, "UNAUTHORIZED"),
             },
             "listProjects" => {
-                let all = self.visible_projects(&visitor).into_iter().enumerate();
-                page(request, all.map(|(i, name)| json!({ "project_id": i + 1, "name": name })).collect())
+                let all = self.visible_projects(&visitor).into_iter().enumerate().collect();
+                page(request, all, |(i, name)| json!({ "project_id": i + 1, "name": name }))
             }
             "listAllRepositories" => {
                 let mut visible = self.visible_projects(&visitor);
                 if self.robots_see_public_only && matches!(visitor, Visitor::Known(_, Account::Robot(..))) {
                     visible.retain(|name| self.public.contains(name));
                 }
-                page(request, visible.iter().flat_map(|project| self.described(project)).collect())
+                page(request, visible.iter().flat_map(|project| self.held(project)).collect(), describe)
             }
             "listRepositories" => match self.refuse(&visitor, Right::ListRepository, project) {
                 Some(refusal) => refusal,
-                None => page(request, self.described(project)),
+                None => page(request, self.held(project), describe),
             },
             _ => self.list_artifacts(request, &visitor, project, &path["repository_name"])?,
         })
@@ -168,7 +168,7 @@ impl Harbor {
         if request.query("sort").is_none() {
             shown.reverse();
         }
-        let all = shown.into_iter().map(|(digest, manifest, tags)| {
+        Ok(page(request, shown, |(digest, manifest, tags)| {
             let tags: Vec<Value> = tags
                 .into_iter()
                 .map(|name| json!({ "name": name, "push_time": rfc3339(held.tags[name].pushed) }))
@@ -178,14 +178,12 @@ impl Harbor {
                 "manifest_media_type": manifest.media_type, "push_time": rfc3339(manifest.pushed),
                 "tags": if with_tag && !tags.is_empty() { Value::from(tags) } else { Value::Null },
             })
-        });
-        Ok(page(request, all.collect()))
+        }))
     }
 
-    fn described(&self, project: &str) -> Vec<Value> {
+    fn held(&self, project: &str) -> Vec<(&String, &Repository)> {
         let repositories = self.store.repositories.iter();
-        let mine = repositories.filter(|(name, _)| name.split('/').next() == Some(project));
-        mine.map(|(name, held)| json!({ "name": name, "artifact_count": held.manifests.len() })).collect()
+        repositories.filter(|(name, _)| name.split('/').next() == Some(project)).collect()
     }
 
     fn visible_projects(&self, visitor: &Visitor) -> Vec<String> {
@@ -210,11 +208,15 @@ impl Harbor {
     }
 }
 
+fn describe((name, held): (&String, &Repository)) -> Value {
+    json!({ "name": name, "artifact_count": held.manifests.len() })
+}
+
 /// One page; an empty list is `null`, and the links have `prev` first and their queries not encoded.
-fn page(request: &Received, all: Vec<Value>) -> Answer {
+fn page<T>(request: &Received, all: Vec<T>, describe: impl Fn(T) -> Value) -> Answer {
     let (number, size) = (request.number("page").unwrap_or(1), request.number("page_size").unwrap_or(10));
     let total = all.len();
-    let shown: Vec<Value> = all.into_iter().skip((number - 1) * size).take(size).collect();
+    let shown = all.into_iter().skip((number - 1) * size).take(size).map(describe).collect();
     let answer = answer_json(200, &crate::vendor::distribution::null_if_empty(shown));
     let link = |number: usize, rel: &str| {
         let others = request.query.iter().filter(|(name, _)| name != "page" && name != "page_size");

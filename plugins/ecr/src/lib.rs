@@ -23,7 +23,7 @@ use regent_plugin_api::oci::{Reference, RepositoryName, Tag};
 use regent_plugin_api::transport::{Class, Fault as _};
 use regent_plugin_api::{
     Access, Authorization, Check, Cursor, Driver, Error, Host, Page, PageRequest, Result, Settings,
-    TagDetail, Validation,
+    TagDetail, Validation, first_repository,
 };
 
 use crate::place::Place;
@@ -317,10 +317,10 @@ impl Ecr {
     async fn may_list(&self) -> Result<(Check, Option<RepositoryName>)> {
         match self.repositories(PageRequest { size: 1, after: None }).await {
             Ok(page) => {
-                let first = page.items.into_iter().next();
+                let first = first_repository(self, page).await;
                 let detail = match &first {
                     Some(_) => "the repositories can be listed".to_owned(),
-                    None => "the repositories can be listed; the first page has none".to_owned(),
+                    None => "the repositories can be listed, and there are none".to_owned(),
                 };
                 Ok((Check::passed(Check::LIST, detail), first))
             }
@@ -350,8 +350,8 @@ impl Ecr {
             );
         };
         let client = self.registry(token).client(repository.clone());
-        match client.head_manifest(&Reference::Tag(tag.clone())).await {
-            Ok(_) => {
+        match client.may_read(&Reference::Tag(tag.clone())).await {
+            Ok(()) => {
                 Check::passed(Check::PULL, format!("{} may pull from {repository}", self.aws.place.caller()))
             }
             Err(error) if matches!(error.class(), Class::Denied | Class::Authentication) => {

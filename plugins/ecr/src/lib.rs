@@ -3,6 +3,10 @@
 //! All that AWS signs goes through its own SDK, which runs over the driver's host (`sdk`); what it gives is kept in
 //! `session`. Repositories and images are listed by ECR's API, and only where that is refused by `/v2/`. Tokens for
 //! `/v2/` are `Basic`, and a refusal with 403 "expired" is how the registry says that one has run out.
+//!
+//! It is longer than other drivers: what they leave to a user name is here a chain of identities, a role and its session, each
+//! with errors that an operator can mend only if they are told apart (`fault`), and an ARN, a region, an account and a base
+//! that have to agree (`place`).
 
 #![forbid(unsafe_code)]
 

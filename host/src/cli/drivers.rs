@@ -82,7 +82,7 @@ fn page(info: &DriverInfo) -> String {
     row("file", &info.file.as_ref().map_or_else(|| "(built in)".to_owned(), |f| f.display().to_string()));
     row("state", &format!("{}{}", info.state.as_str(), why(info)));
     let Some(d) = &info.description else { return text };
-    row("built", &format!("for API {}, {}, by rustc {}", d.api, d.target, d.rustc));
+    row("built", &format!("for API {}, {}, by {}", d.api, d.target, d.rustc));
     row("types", &d.types.join(", "));
     let width = d.settings.iter().map(|setting| setting.name.len()).max().unwrap_or_default();
     for (i, setting) in d.settings.iter().enumerate() {

@@ -14,7 +14,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
     ("regent-scan", &["regent-oci"]),
     ("regent-report", &["regent-scan", "regent-oci"]),
     ("regent-plugin-api", &["regent-transport", "regent-oci"]),
-    ("regent-google", &["regent-distribution", "regent-transport", "regent-oci"]),
+    ("regent-google", &["regent-plugin-api", "regent-distribution", "regent-transport", "regent-oci"]),
     (
         "regent-driver-*",
         &["regent-plugin-api", "regent-google", "regent-distribution", "regent-transport", "regent-oci"],

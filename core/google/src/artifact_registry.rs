@@ -4,13 +4,13 @@ use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use regent_distribution::{Error as ProtocolError, Scope, Session, Subject};
 use regent_oci::{Digest, Tag};
+use regent_plugin_api::TagDetail;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use crate::place::Parent;
-use crate::tagged::TaggedImage;
 
 /// Its host.
 pub(crate) const HOST: &str = "artifactregistry.googleapis.com";
@@ -109,7 +109,7 @@ impl ArtifactRegistry {
         image: &str,
         size: u32,
         token: Option<&str>,
-    ) -> Protocol<Listed<TaggedImage>> {
+    ) -> Protocol<Listed<TagDetail>> {
         let mut url = self.below(parent, &["packages", image, "versions"]);
         url.query_pairs_mut().append_pair("view", "FULL"); // the basic view has no tags
         let listed = self.page(url, "versions", size, token, &tags_of(parent, image)).await?;
@@ -123,7 +123,7 @@ impl ArtifactRegistry {
                 self.tags_of_version(parent, image, name).await?
             };
             let size = version.get("metadata").and_then(|metadata| text(metadata, "imageSizeBytes"));
-            items.extend(tags.into_iter().map(|tag| TaggedImage {
+            items.extend(tags.into_iter().map(|tag| TagDetail {
                 tag,
                 digest: digest.clone(),
                 pushed: text(version, "createTime").and_then(parse_time),

@@ -1,7 +1,7 @@
 //! What the drivers of Google's two registries share, which is nearly everything: Container Registry's names live on as
 //! repositories of Artifact Registry.
 //!
-//! [`GoogleRegistry`] is a connection to either. It has two sessions: `/v2/` at the registry's host, where the key is a
+//! [`GoogleDriver`] is the driver of either, but for what its library says of itself. A connection has two sessions: `/v2/` at the registry's host, where the key is a
 //! password at the token service; and the Artifact Registry API, where an access token is wanted, for which the
 //! key signs. What is listed how:
 //!
@@ -11,7 +11,7 @@
 //! | tags, and what is known of them | `/v2/<name>/tags/list`, all in one answer | – | – |
 //! | the same, of more than 10,000 | the API: tags; versions | – | – |
 //!
-//! It knows nothing of drivers: they turn its pages and findings into theirs. It sends the key to the registry's
+//! It sends the key to the registry's
 //! own token service (and `gcr.io`, that of its regional names) and what it signs to `oauth2.googleapis.com`, and to no
 //! other host, whatever the key or a challenge says.
 
@@ -19,16 +19,15 @@ mod access_token;
 mod artifact_registry;
 mod credentials;
 mod diagnosis;
+mod driver;
 mod error;
 mod key;
 mod listing;
 mod place;
 mod registry;
 mod tag_list;
-mod tagged;
 mod walk;
 
-pub use diagnosis::{Diagnosis, Finding};
+pub use driver::{Gar, Gcr, GoogleDriver, Product};
 pub use error::Error;
-pub use registry::{Family, GoogleRegistry, Login};
-pub use tagged::TaggedImage;
+pub use registry::Family;

@@ -104,7 +104,11 @@ impl GoogleRegistry {
     ///
     /// # Errors
     /// [`Error::RightMissing`]; [`Error::Protocol`].
-    pub async fn repositories(&self, size: u32, after: Option<&str>) -> Result<Page<RepositoryName>, Error> {
+    pub(crate) async fn repositories(
+        &self,
+        size: u32,
+        after: Option<&str>,
+    ) -> Result<Page<RepositoryName>, Error> {
         let Some(after) = after else {
             let (page, refusal) = self.list_from_start(size).await?;
             if let Some(refusal) = refusal {

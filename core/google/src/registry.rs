@@ -8,6 +8,7 @@ use regent_distribution::{
     Authorized, Endpoint, Error as ProtocolError, Freshness, Page, PathMeaning, RegistryCode, Session,
 };
 use regent_oci::{RepositoryName, Tag};
+use regent_plugin_api::TagDetail;
 use regent_transport::Transport;
 use secrecy::SecretString;
 
@@ -17,7 +18,6 @@ use crate::credentials::Identity;
 use crate::error::Error;
 use crate::place::{Layout, Parent};
 use crate::tag_list::TagList;
-use crate::tagged::TaggedImage;
 
 /// The role that has every right that is needed here.
 pub(crate) const ROLE: &str = "roles/artifactregistry.reader";
@@ -38,22 +38,22 @@ pub enum Family {
 
 /// What a connection says.
 #[derive(Debug)]
-pub struct Login<'a> {
+pub(crate) struct Login<'a> {
     /// `host[/project[/…]]`.
-    pub base: &'a str,
+    pub(crate) base: &'a str,
     /// `_json_key`, `_json_key_base64`, `oauth2accesstoken` or `_token`.
-    pub username: Option<&'a str>,
+    pub(crate) username: Option<&'a str>,
     /// The key, or the token.
-    pub password: &'a SecretString,
+    pub(crate) password: &'a SecretString,
     /// Whether the registry may be called over plain HTTP.
-    pub plain_http: bool,
+    pub(crate) plain_http: bool,
 }
 
 /// Writes a line for the operator.
 pub(crate) type Log = Box<dyn Fn(String) + Send + Sync>;
 
 /// A connection. Its calls may be made side by side.
-pub struct GoogleRegistry {
+pub(crate) struct GoogleRegistry {
     pub(crate) registry: Session,
     pub(crate) api: ArtifactRegistry,
     pub(crate) layout: Layout,
@@ -69,7 +69,7 @@ impl GoogleRegistry {
     ///
     /// # Errors
     /// [`Error::Setting`]; [`Error::KeyUnusable`].
-    pub fn connect(
+    pub(crate) fn connect(
         family: Family,
         login: &Login<'_>,
         transport: Arc<dyn Transport>,
@@ -115,7 +115,7 @@ impl GoogleRegistry {
     }
 
     /// Where `/v2/` is.
-    pub fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
         self.registry.endpoint()
     }
 
@@ -123,7 +123,7 @@ impl GoogleRegistry {
     ///
     /// # Errors
     /// [`Error::RightMissing`], [`Error::Protocol`].
-    pub async fn authorization(
+    pub(crate) async fn authorization(
         &self,
         repository: &RepositoryName,
         freshness: Freshness,
@@ -136,7 +136,7 @@ impl GoogleRegistry {
     ///
     /// # Errors
     /// [`Error::RightMissing`], [`Error::Protocol`].
-    pub async fn tags(
+    pub(crate) async fn tags(
         &self,
         repository: &RepositoryName,
         size: u32,
@@ -159,11 +159,11 @@ impl GoogleRegistry {
     ///
     /// # Errors
     /// As there.
-    pub async fn tagged(
+    pub(crate) async fn tag_details(
         &self,
         repository: &RepositoryName,
         after: Option<&str>,
-    ) -> Result<Option<Page<TaggedImage>>, Error> {
+    ) -> Result<Option<Page<TagDetail>>, Error> {
         match self.tag_list(repository, after).await? {
             TagPage::Read(list, next) => Ok(list.tagged().map(|items| page(items, OVER_V2, next))),
             TagPage::InApi(token) => {

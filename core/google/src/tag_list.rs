@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use regent_distribution::{Error as ProtocolError, Scope, Session, Subject, next_cursor};
 use regent_oci::{Digest, RepositoryName, Tag};
+use regent_plugin_api::TagDetail;
 use serde_json::{Map, Value};
 
 use crate::artifact_registry::{listing, parse_size};
-use crate::tagged::TaggedImage;
 
 /// The most that a listing over `/v2/` has: "returns an incomplete list if a repository has more than 10,000 images or
 /// tags" (Google, "Artifact Registry quotas and limits"). It is also the size of page to ask for: with less,
@@ -59,7 +59,7 @@ impl TagList {
     }
 
     /// The tags with what is known of each; `None` if the answer does not say it of all.
-    pub(crate) fn tagged(&self) -> Option<Vec<TaggedImage>> {
+    pub(crate) fn tagged(&self) -> Option<Vec<TagDetail>> {
         let mut by_tag: HashMap<&str, (Digest, &Value)> = HashMap::new();
         for (digest, info) in self.manifests()? {
             let Ok(digest) = digest.parse::<Digest>() else { continue };
@@ -68,7 +68,7 @@ impl TagList {
         let tags = self.tags().map(|tag| {
             let (digest, info) = by_tag.get(tag.as_str())?;
             let size_bytes = number(info, "imageSizeBytes").as_deref().and_then(parse_size);
-            Some(TaggedImage { tag, digest: digest.clone(), pushed: uploaded(info), size_bytes })
+            Some(TagDetail { tag, digest: digest.clone(), pushed: uploaded(info), size_bytes })
         });
         tags.collect()
     }

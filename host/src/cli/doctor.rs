@@ -7,7 +7,7 @@ use regent_transport::{Class, Fault};
 
 use super::{Failure, RegistryArgs, connection, output, parts};
 use crate::connection::Connection;
-use crate::drivers::DriverState;
+use crate::drivers::{DriverInfo, DriverState};
 use crate::registry;
 
 pub(super) async fn run(arguments: &RegistryArgs) -> Result<(), Failure> {
@@ -22,8 +22,7 @@ pub(super) async fn run(arguments: &RegistryArgs) -> Result<(), Failure> {
     let parts = parts::Parts::new(settings, arguments.plain_http)?;
 
     let drivers = parts.drivers.list();
-    let serving =
-        drivers.iter().filter(|d| matches!(d.state, DriverState::Ready | DriverState::Loaded)).count();
+    let serving = drivers.iter().filter(|d| serves(d)).count();
     if serving == 0 {
         let directory = parts.settings.plugin_dir();
         report.bad(&format!("drivers: none in {}; set REGENT_PLUGIN_DIR", directory.display()));
@@ -35,7 +34,7 @@ pub(super) async fn run(arguments: &RegistryArgs) -> Result<(), Failure> {
             "connection: none in the environment; requests bring their own (to look at one: `regent doctor --type T`)",
         ),
         Some(Err(error)) => report.bad(&format!("connection: {error}")),
-        Some(Ok(connection)) => report.connection(&parts, &connection).await,
+        Some(Ok(connection)) => report.connection(&parts, &drivers, &connection).await,
     }
     report.end()
 }
@@ -74,12 +73,10 @@ impl Report {
     }
 
     /// Driver, settings, hosts, and what the registry says; ends where going on makes no sense.
-    async fn connection(&mut self, parts: &parts::Parts, connection: &Connection) {
+    async fn connection(&mut self, parts: &parts::Parts, drivers: &[DriverInfo], connection: &Connection) {
         let registry_type = &connection.registry_type;
-        let drivers = parts.drivers.list();
-        let serving = drivers.iter().filter(|d| matches!(d.state, DriverState::Ready | DriverState::Loaded));
-        let description =
-            serving.filter_map(|d| d.description.as_ref()).find(|d| d.serves_type(registry_type));
+        let mut serving = drivers.iter().filter(|d| serves(d)).filter_map(|d| d.description.as_ref());
+        let description = serving.find(|d| d.serves_type(registry_type));
         if let Some(description) = description {
             self.good(&format!(
                 "driver: {} {} ({}) serves the type {registry_type}",
@@ -128,9 +125,7 @@ impl Report {
             ));
         }
     }
-}
 
-impl Report {
     fn end(self) -> Result<(), Failure> {
         output::write(None, self.text.as_bytes())?;
         match self.n_bad {
@@ -139,6 +134,10 @@ impl Report {
             n => Err(Failure::other(format!("{n} things to mend"))),
         }
     }
+}
+
+fn serves(driver: &DriverInfo) -> bool {
+    matches!(driver.state, DriverState::Ready | DriverState::Loaded)
 }
 
 /// What to look at next, where the error itself does not say.

@@ -24,7 +24,7 @@ use regent_plugin_api::http::{HeaderValue, Method, StatusCode};
 use regent_plugin_api::transport::{Class, Fault as _, Request};
 use regent_plugin_api::{
     Access, Authorization, Check, Cursor, Driver, Error, Host, LogLevel, Namespaces, Numbered, Page,
-    PageRequest, Result, Settings, TagDetail, Validation,
+    PageRequest, Result, Settings, TagDetail, Validation, first_repository,
 };
 
 use crate::limit::{Limit, RATE_LIMIT};
@@ -36,8 +36,6 @@ const TOKEN_SERVICE: &str = "auth.docker.io";
 const API: &str = "hub.docker.com";
 /// All tags come at once if no number is asked for; with one they come in pages.
 const ALL_TAGS: u32 = 1000;
-/// In how many namespaces a repository is looked for that pulling can be tried with.
-const MAX_LOOKS: usize = 5;
 /// The repository that Docker keeps for looking at the limit of pulls ("Usage and limits", "Pull limit").
 const LIMIT_PROBE: &str = "ratelimitpreview/test";
 
@@ -94,7 +92,7 @@ impl Driver for DockerHub {
         self.registry.ping().await.map_err(|error| self.explained(error))?;
         let first = self.list_from_start(MAX_PAGE).await;
         let (list, repository) = match first {
-            Ok(listed) => (self.list_check(&listed), self.first_repository(listed).await),
+            Ok(listed) => (self.list_check(&listed), first_repository(self, listed.into()).await),
             Err(error) if error.class() == Class::Denied => {
                 (Check::denied(Check::LIST, error.message()), None)
             }
@@ -139,7 +137,7 @@ impl Driver for DockerHub {
                 }
             }
         };
-        Ok(Page::new(listed.repositories, listed.next.map(|place| place.to_string())))
+        Ok(listed.into())
     }
 
     async fn tags(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<Tag>> {
@@ -278,18 +276,6 @@ impl DockerHub {
         } else {
             Check::passed(Check::LIST, detail)
         }
-    }
-
-    /// A repository to try something with: the first namespace may be empty.
-    async fn first_repository(&self, mut listed: Listed) -> Option<RepositoryName> {
-        for _ in 0..MAX_LOOKS {
-            match (listed.repositories.first(), &listed.next) {
-                (Some(repository), _) => return Some(repository.clone()),
-                (None, Some(place)) => listed = self.list(place).await.ok()?,
-                (None, None) => return None,
-            }
-        }
-        None
     }
 
     async fn pull_check(&self, repository: Option<RepositoryName>) -> Result<Check> {

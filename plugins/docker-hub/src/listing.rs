@@ -37,6 +37,12 @@ pub(crate) struct Listed {
     pub(crate) next: Option<Place>,
 }
 
+impl From<Listed> for Page<RepositoryName> {
+    fn from(listed: Listed) -> Self {
+        Self::new(listed.repositories, listed.next.map(|place| place.to_string()))
+    }
+}
+
 /// Every listing's frame. `next` is a URL: that there is one is all that is wanted of it.
 #[derive(Debug, Deserialize)]
 struct Paged<T> {

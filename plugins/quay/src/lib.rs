@@ -24,15 +24,13 @@ use regent_plugin_api::http::StatusCode;
 use regent_plugin_api::transport::{Class, Fault as _};
 use regent_plugin_api::{
     Access, Authorization, Check, Driver, Error, Host, LogLevel, Numbered, Page, PageRequest, Result,
-    Settings, TagDetail, Validation,
+    Settings, TagDetail, Validation, first_repository,
 };
 
 use crate::account::{Account, Kind};
 use crate::listing::{Listed, MAX_PAGE, MAX_V2_PAGE};
 use crate::place::Place;
 
-/// In how many namespaces a repository is looked for that pulling can be tried with.
-const MAX_LOOKS: usize = 5;
 /// For so long Quay is taken to know the credentials that it has just accepted.
 const LOGIN_HOLDS: Duration = Duration::from_mins(5);
 
@@ -110,7 +108,7 @@ impl Driver for Quay {
             Check::passed(Check::AUTHENTICATED, detail)
         };
         let (list, first) = match self.list_from_start(MAX_PAGE).await {
-            Ok(listed) => (self.list_check(&listed), self.first_repository(listed).await),
+            Ok(listed) => (self.list_check(&listed), first_repository(self, listed.into()).await),
             Err(error) => match error.class() {
                 Class::Denied => (Check::denied(Check::LIST, error.message()), None),
                 Class::Absent => (Check::failed(Check::LIST, error.message()), None),
@@ -132,7 +130,7 @@ impl Driver for Quay {
                 self.list(&place, page.size).await.map_err(|error| self.explained(error))?
             }
         };
-        Ok(Page { items: listed.repositories, next: listed.next.map(|place| place.cursor()) })
+        Ok(listed.into())
     }
 
     async fn tags(&self, repository: &RepositoryName, page: PageRequest) -> Result<Page<Tag>> {
@@ -226,18 +224,6 @@ impl Quay {
             format!("what {who} may read is listed by /v2/_catalog; push times and sizes need an OAuth token")
         };
         Check::passed(Check::LIST, detail)
-    }
-
-    /// A repository to try something with: the first namespace may be empty.
-    async fn first_repository(&self, mut listed: Listed) -> Option<RepositoryName> {
-        for _ in 0..MAX_LOOKS {
-            match (listed.repositories.first(), &listed.next) {
-                (Some(repository), _) => return Some(repository.clone()),
-                (None, Some(place)) => listed = self.list(place, MAX_PAGE).await.ok()?,
-                (None, None) => return None,
-            }
-        }
-        None
     }
 
     async fn pull_check(&self, repository: Option<RepositoryName>) -> Result<Check> {

@@ -26,6 +26,12 @@ pub(crate) struct Listed {
     pub(crate) is_from_api: bool,
 }
 
+impl From<Listed> for Page<RepositoryName> {
+    fn from(listed: Listed) -> Self {
+        Self { items: listed.repositories, next: listed.next.map(|place| place.cursor()) }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Repositories {
     repositories: Vec<Repository>,

@@ -30,6 +30,7 @@ pub mod gitlab;
 pub mod google;
 pub mod harbor;
 pub mod internet;
+pub mod listing;
 pub mod message;
 pub mod nexus;
 pub mod operation;

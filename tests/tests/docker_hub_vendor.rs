@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regent_plugin_api::transport::{Class, Retry};
-use regent_plugin_api::{Access, Check, Cursor, DynDriver, Outcome, PageRequest, Validation};
+use regent_plugin_api::{Access, Check, Cursor, DynDriver, Outcome, PageRequest};
 use regent_tests::vendor::distribution;
 use regent_tests::vendor::docker_hub::{DockerHubScene, connection};
 use regent_tests::vendor::internet::Internet;
+use regent_tests::vendor::listing::repository_names;
 use regent_tests::vendor::scene::{Fields, Scene, connect};
+use regent_tests::vendor::suite::check;
 
 const USER: (&str, &str) = ("sam", "dckr_pat_full");
 
@@ -42,19 +44,7 @@ impl Hub {
 }
 
 async fn listed(driver: &dyn DynDriver) -> Vec<String> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = driver.repositories(PageRequest { size: 1000, after }).await.unwrap();
-        all.extend(page.items.iter().map(ToString::to_string));
-        after = page.next;
-        if after.is_none() {
-            return all;
-        }
-    }
-}
-
-fn check<'a>(validation: &'a Validation, name: &str) -> &'a Check {
-    validation.checks.iter().find(|check| check.name == name).unwrap()
+    repository_names(driver, 1000).await.unwrap()
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use regent_plugin_api::{Check, DynDriver, Error, Outcome, PageRequest};
 use regent_tests::vendor::distribution::CATALOG;
 use regent_tests::vendor::github::GithubScene;
 use regent_tests::vendor::internet::Internet;
+use regent_tests::vendor::listing::repository_names;
 use regent_tests::vendor::scene::{Scene, connect};
 
 const OWN: &str = "packages/list-packages-for-authenticated-user";
@@ -38,15 +39,7 @@ impl Set {
 }
 
 async fn list(driver: &dyn DynDriver) -> Result<Vec<String>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = driver.repositories(PageRequest { size: 100, after }).await?;
-        all.extend(page.items.iter().map(ToString::to_string));
-        after = page.next;
-        if after.is_none() {
-            return Ok(all);
-        }
-    }
+    repository_names(driver, 100).await
 }
 
 #[tokio::test]

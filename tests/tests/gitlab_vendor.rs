@@ -9,6 +9,7 @@ use regent_plugin_api::{DynDriver, Error, PageRequest};
 use regent_tests::vendor::distribution::{self, CATALOG};
 use regent_tests::vendor::gitlab::GitlabScene;
 use regent_tests::vendor::internet::{Internet, Site};
+use regent_tests::vendor::listing::repository_names;
 use regent_tests::vendor::message::{Answer, Received, json};
 use regent_tests::vendor::scene::{Scene, connect};
 
@@ -50,16 +51,9 @@ impl Set {
 }
 
 async fn list(driver: &dyn DynDriver) -> Result<Vec<String>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = driver.repositories(PageRequest { size: 100, after }).await?;
-        all.extend(page.items.iter().map(ToString::to_string));
-        after = page.next;
-        if after.is_none() {
-            all.sort();
-            return Ok(all);
-        }
-    }
+    let mut all = repository_names(driver, 100).await?;
+    all.sort();
+    Ok(all)
 }
 
 #[tokio::test]

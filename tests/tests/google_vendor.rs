@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use regent_oci::RepositoryName;
 use regent_plugin_api::transport::Class;
-use regent_plugin_api::{Check, Cursor, DynDriver, Error, Outcome, PageRequest, TagDetail};
+use regent_plugin_api::{Check, DynDriver, Error, Outcome, PageRequest};
 use regent_tests::vendor::emulator::Emulator;
 use regent_tests::vendor::google::accounts::ServiceAccount;
 use regent_tests::vendor::google::{
     ContainerRegistryScene, GCR, Google, GoogleArtifactScene, PKG, PROJECT, SCOPED_PROJECT,
 };
 use regent_tests::vendor::internet::Internet;
+use regent_tests::vendor::listing::{repository_names as listed, tag_details};
 use regent_tests::vendor::scene::{Scene, connect};
 
 struct Set<S: Scene> {
@@ -51,18 +52,6 @@ impl<S: Scene> Set<S> {
     fn count(&self, marks: &[&str]) -> usize {
         let requests = self.scene.desk().requests();
         requests.iter().filter(|r| marks.iter().any(|mark| r.line.contains(mark))).count()
-    }
-}
-
-async fn listed(driver: &dyn DynDriver, size: u32) -> Result<Vec<String>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = driver.repositories(PageRequest { size, after }).await?;
-        all.extend(page.items.iter().map(ToString::to_string));
-        after = page.next;
-        if after.is_none() {
-            return Ok(all);
-        }
     }
 }
 
@@ -223,18 +212,6 @@ async fn a_key_that_was_rejected_is_not_tried_by_every_call_at_once() {
     assert_eq!(set.count(&["oauth2.googleapis.com"]), 2);
 }
 
-async fn details(driver: &dyn DynDriver, repository: &RepositoryName) -> Vec<TagDetail> {
-    let (mut all, mut after): (Vec<TagDetail>, Option<Cursor>) = (Vec::new(), None);
-    loop {
-        let page = driver.tag_details(repository, PageRequest { size: 1000, after }).await.unwrap();
-        all.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return all;
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_list_of_tags_that_is_cut_at_ten_thousand_is_read_from_the_api() {
     let repository = name(&format!("{PROJECT}/apps/long"));
@@ -245,7 +222,7 @@ async fn a_list_of_tags_that_is_cut_at_ten_thousand_is_read_from_the_api() {
         }
     });
     let driver = set.as_account(PKG, ServiceAccount::Reader);
-    assert_eq!(details(&*driver, &repository).await.len(), 9_990);
+    assert_eq!(tag_details(&*driver, &repository, 1000).await.unwrap().len(), 9_990);
     assert_eq!(set.count(&["artifactregistry.googleapis.com"]), 0, "one answer has it all");
     set.scene.store(|store| {
         // More tags of one version than the API says in one place.
@@ -253,7 +230,7 @@ async fn a_list_of_tags_that_is_cut_at_ten_thousand_is_read_from_the_api() {
             store.tag(repository.as_str(), &format!("same-{i}"), "the same artifact");
         }
     });
-    let found = details(&*driver, &repository).await;
+    let found = tag_details(&*driver, &repository, 1000).await.unwrap();
     let distinct: BTreeSet<&str> = found.iter().map(|detail| detail.tag.as_str()).collect();
     assert_eq!((found.len(), distinct.len()), (10_140, 10_140));
     assert!(found.iter().all(|detail| detail.pushed.is_some() && detail.size_bytes.is_some()));

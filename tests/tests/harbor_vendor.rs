@@ -7,10 +7,11 @@ use regent_oci::RepositoryName;
 use regent_plugin_api::secrecy::SecretString;
 use regent_plugin_api::testkit::contract;
 use regent_plugin_api::transport::Class;
-use regent_plugin_api::{Access, DynDriver, Error, Outcome, PageRequest, Settings};
+use regent_plugin_api::{Access, DynDriver, Outcome, PageRequest, Settings};
 use regent_tests::vendor::emulator::Emulator;
 use regent_tests::vendor::harbor::{Account, HOST, Harbor, Right};
 use regent_tests::vendor::internet::Internet;
+use regent_tests::vendor::listing::repositories;
 use regent_tests::vendor::suite::image;
 
 struct World {
@@ -55,18 +56,6 @@ impl World {
 
     fn asked(&self, part: &str) -> bool {
         self.harbor.desk().requests().iter().any(|request| request.line.contains(part))
-    }
-}
-
-async fn repositories(driver: &dyn DynDriver, size: u32) -> Result<Vec<RepositoryName>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = driver.repositories(PageRequest { size, after }).await?;
-        all.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return Ok(all);
-        }
     }
 }
 

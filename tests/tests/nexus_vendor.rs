@@ -9,6 +9,7 @@ use regent_plugin_api::transport::Class;
 use regent_plugin_api::{DynDriver, Outcome, PageRequest, Settings, TagDetail};
 use regent_tests::vendor::emulator::Emulator;
 use regent_tests::vendor::internet::Internet;
+use regent_tests::vendor::listing::tag_details;
 use regent_tests::vendor::nexus::scene::{AT_CONNECTOR, AT_PATH};
 use regent_tests::vendor::nexus::{GROUP, HOSTED, MAVEN, Nexus, Setup};
 use regent_tests::vendor::store::time;
@@ -46,15 +47,7 @@ fn app() -> RepositoryName {
 }
 
 async fn all_details(driver: &dyn DynDriver) -> Vec<TagDetail> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = driver.tag_details(&app(), PageRequest { size: 1000, after }).await.unwrap();
-        all.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return all;
-        }
-    }
+    tag_details(driver, &app(), 1000).await.unwrap()
 }
 
 #[tokio::test]

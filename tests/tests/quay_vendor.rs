@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use regent_plugin_api::transport::Class;
-use regent_plugin_api::{Check, DynDriver, Outcome, PageRequest, Validation};
+use regent_plugin_api::{Check, DynDriver, Outcome, PageRequest};
 use regent_tests::vendor::distribution;
 use regent_tests::vendor::internet::Internet;
+use regent_tests::vendor::listing::repository_names;
 use regent_tests::vendor::quay::{QuayScene, connection};
 use regent_tests::vendor::scene::{Fields, Scene, connect};
+use regent_tests::vendor::suite::check;
 
 const OAUTH: &str = "$oauthtoken";
 
@@ -50,19 +52,7 @@ impl Server {
 }
 
 async fn listed(driver: &dyn DynDriver) -> Vec<String> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = driver.repositories(PageRequest { size: 1000, after }).await.unwrap();
-        all.extend(page.items.iter().map(ToString::to_string));
-        after = page.next;
-        if after.is_none() {
-            return all;
-        }
-    }
-}
-
-fn check<'a>(validation: &'a Validation, name: &str) -> &'a Check {
-    validation.checks.iter().find(|check| check.name == name).unwrap()
+    repository_names(driver, 1000).await.unwrap()
 }
 
 #[tokio::test]

@@ -198,9 +198,8 @@ impl DockerHub {
         match operation {
             "organizations" => match known {
                 Some(known) if known.secret.starts_with("dckr_pat_") => {
-                    let organizations = known.namespaces.iter().filter(|name| **name != known.name);
-                    let all = organizations.map(|name| json!({ "id": "1", "orgname": name })).collect();
-                    paged(request, all, 100)
+                    let all = known.namespaces.iter().filter(|name| **name != known.name).collect();
+                    paged(request, all, 100, |name| json!({ "id": "1", "orgname": name }))
                 }
                 // "OATs get 403 on all legacy paths."
                 _ => problem(403, "access to the resource is forbidden with organization access token"),
@@ -214,15 +213,17 @@ impl DockerHub {
                     let is_private = self.private.contains(name);
                     let is_shown = owner == namespace && short.contains(part);
                     (is_shown && !(is_private && hides_private))
-                        .then(|| listed_repository(owner, short, is_private, repository))
+                        .then_some((owner, short, is_private, repository))
                 });
-                paged(request, all.collect(), 10)
+                paged(request, all.collect(), 10, |(owner, short, is_private, repository)| {
+                    listed_repository(owner, short, is_private, repository)
+                })
             }
             _ => {
                 let name = format!("{namespace}/{}", path["repository"]);
                 let may_read = !self.private.contains(&name) || (is_own && known.is_some_and(|k| k.tags));
                 match self.store.get(&name) {
-                    Some(repository) if may_read => paged(request, self.tags(&name, repository), 10),
+                    Some(repository) if may_read => self.tags(request, &name, repository),
                     Some(_) if is_own => problem(403, "forbidden"),
                     _ => problem(404, "object not found"),
                 }
@@ -230,10 +231,10 @@ impl DockerHub {
         }
     }
 
-    fn tags(&self, name: &str, repository: &Repository) -> Vec<Value> {
+    fn tags(&self, request: &Received, name: &str, repository: &Repository) -> Answer {
         let mut tags: Vec<_> = repository.tags.iter().collect();
         tags.sort_by_key(|(_, tag)| std::cmp::Reverse(tag.pushed));
-        let tag = |(tag, of): (&String, &super::store::Tag)| {
+        paged(request, tags, 10, |(tag, of)| {
             let known = !self.without_digest.contains(&format!("{name}:{tag}"));
             let pushed = rfc3339(of.pushed);
             json!({
@@ -241,8 +242,7 @@ impl DockerHub {
                 "full_size": repository.manifests[&of.digest].size, "v2": true, "tag_status": "active",
                 "last_updated": pushed, "tag_last_pushed": pushed, "tag_last_pulled": null, "images": [],
             })
-        };
-        tags.into_iter().map(tag).collect()
+        })
     }
 }
 
@@ -260,8 +260,8 @@ fn listed_repository(namespace: &str, name: &str, is_private: bool, repository: 
     })
 }
 
-/// A page of the API: 404 beyond the last, the first excepted.
-fn paged(request: &Received, all: Vec<Value>, default: usize) -> Answer {
+/// A page of the API, of which only what it shows is described: 404 beyond the last, the first excepted.
+fn paged<T>(request: &Received, all: Vec<T>, default: usize, describe: impl Fn(T) -> Value) -> Answer {
     let (page, size) = (request.number("page").unwrap_or(1), request.number("page_size").unwrap_or(default));
     let (total, start) = (all.len(), (page - 1).saturating_mul(size));
     if page > 1 && start >= total {
@@ -270,7 +270,7 @@ fn paged(request: &Received, all: Vec<Value>, default: usize) -> Answer {
     let url = |page: usize| format!("https://{API}{}?page={page}&page_size={size}", request.path);
     let next = (start + size < total).then(|| url(page + 1));
     let previous = (page > 1).then(|| url(page - 1));
-    let results: Vec<Value> = all.into_iter().skip(start).take(size).collect();
+    let results: Vec<Value> = all.into_iter().skip(start).take(size).map(describe).collect();
     answer_json(200, &json!({ "count": total, "next": next, "previous": previous, "results": results }))
 }
 

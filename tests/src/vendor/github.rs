@@ -178,8 +178,8 @@ impl Github {
                 ));
             }
             "orgs/list-for-authenticated-user" => {
-                let orgs = pat.orgs.iter().map(|org| json!({ "login": org, "id": 1 })).collect();
-                return Ok(paged(request, orgs));
+                let orgs = pat.orgs.iter().collect();
+                return Ok(paged(request, orgs, |org| json!({ "login": org, "id": 1 })));
             }
             _ if pat.scopes.is_none() => {
                 return Ok(message(403, "Resource not accessible by personal access token"));
@@ -201,7 +201,7 @@ impl Github {
         if lists_versions {
             let name = format!("{owner}/{}", path["package_name"]);
             return Ok(match self.store.get(&name) {
-                Some(repository) => paged(request, versions(repository)),
+                Some(repository) => versions(request, repository),
                 None => message(404, "Package not found."),
             });
         }
@@ -211,11 +211,11 @@ impl Github {
         }
         // As it was registered, which need not be lower case.
         let shown = if is_org { owner.to_uppercase() } else { owner.clone() };
-        let packages = self.names(&owner).enumerate().map(|(id, name)| {
+        let packages = self.names(&owner).enumerate().collect();
+        Ok(paged(request, packages, |(id, name)| {
             json!({ "id": id, "name": name, "package_type": "container", "owner": { "login": shown },
                     "visibility": "private", "version_count": 1 })
-        });
-        Ok(paged(request, packages.collect()))
+        }))
     }
 
     /// The packages of an owner.
@@ -226,21 +226,22 @@ impl Github {
 }
 
 /// Every manifest is a version, with the time at which it was pushed.
-fn versions(repository: &super::store::Repository) -> Vec<Value> {
+fn versions(request: &Received, repository: &super::store::Repository) -> Answer {
     let tags = repository.tags_by_digest();
-    let versions = repository.manifests.iter().enumerate().map(|(id, (digest, manifest))| {
+    let all = repository.manifests.iter().enumerate().collect();
+    paged(request, all, |(id, (digest, manifest))| {
         let pushed = rfc3339(manifest.pushed);
         let tags = tags.get(digest).cloned().unwrap_or_default();
         json!({ "id": id, "name": digest, "created_at": pushed, "updated_at": pushed,
                 "metadata": { "package_type": "container", "container": { "tags": tags } } })
-    });
-    versions.collect()
+    })
 }
 
-fn paged(request: &Received, all: Vec<Value>) -> Answer {
+/// A page, of which only what it shows is described.
+fn paged<T>(request: &Received, all: Vec<T>, describe: impl Fn(T) -> Value) -> Answer {
     let (page, size) = (request.number("page").unwrap_or(1), request.number("per_page").unwrap_or(30));
     let last = all.len().div_ceil(size).max(1);
-    let shown: Vec<Value> = all.into_iter().skip((page - 1) * size).take(size).collect();
+    let shown: Vec<Value> = all.into_iter().skip((page - 1) * size).take(size).map(describe).collect();
     let answer = answer_json(200, &Value::from(shown));
     let others: Vec<_> = request.query.iter().filter(|(name, _)| name != "page").collect();
     let link = |rel: &str, page: usize| {

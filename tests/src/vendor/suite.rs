@@ -11,11 +11,12 @@ use regent_oci::{Document, Reference, RepositoryName};
 use regent_plugin_api::testkit::contract;
 use regent_plugin_api::transport::{Class, Transport};
 use regent_plugin_api::{
-    Access, Authorization, Check, DynDriver, Error, Outcome, Page, PageRequest, TagDetail, Validation,
+    Access, Authorization, Check, DynDriver, Error, Outcome, PageRequest, TagDetail, Validation,
 };
 
 use super::distribution;
 use super::internet::Internet;
+use super::listing::{repository_names as repositories, tag_details as details, tags};
 use super::operation;
 use super::scene::{Account, Fallback, Fields, Pushed, Scene, connect};
 use super::store::time;
@@ -71,49 +72,14 @@ fn name(number: usize, of: impl Fn(usize) -> String) -> RepositoryName {
     of(number).parse().unwrap()
 }
 
-async fn repositories(driver: &dyn DynDriver, size: u32) -> Result<Vec<String>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let Page { items, next } = driver.repositories(PageRequest { size, after }).await?;
-        all.extend(items.iter().map(ToString::to_string));
-        after = next;
-        if after.is_none() {
-            return Ok(all);
-        }
-    }
+/// A check by its name.
+pub fn check<'a>(validation: &'a Validation, name: &str) -> &'a Check {
+    let found = validation.checks.iter().find(|check| check.name == name);
+    found.unwrap_or_else(|| panic!("there is no check {name} in {validation:#?}"))
 }
 
-async fn tags(driver: &dyn DynDriver, repository: &RepositoryName, size: u32) -> Result<Vec<String>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let Page { items, next } = driver.tags(repository, PageRequest { size, after }).await?;
-        all.extend(items.iter().map(ToString::to_string));
-        after = next;
-        if after.is_none() {
-            return Ok(all);
-        }
-    }
-}
-
-async fn details(
-    driver: &dyn DynDriver,
-    repository: &RepositoryName,
-    size: u32,
-) -> Result<Vec<TagDetail>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = driver.tag_details(repository, PageRequest { size, after }).await?;
-        all.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return Ok(all);
-        }
-    }
-}
-
-fn outcome(validation: &Validation, check: &str) -> (Outcome, String) {
-    let found = validation.checks.iter().find(|c| c.name == check);
-    let found = found.unwrap_or_else(|| panic!("there is no check {check} in {validation:#?}"));
+fn outcome(validation: &Validation, name: &str) -> (Outcome, String) {
+    let found = check(validation, name);
     (found.outcome, found.detail.clone())
 }
 
@@ -260,7 +226,7 @@ pub async fn tags_are_listed_with_what_the_vendor_knows<S: Scene>() {
     for size in [70, 1000] {
         let listed = tags(&*driver, &repository, size).await.unwrap();
         assert_eq!(listed.len(), TAGS, "by pages of {size}");
-        let distinct: BTreeSet<String> = listed.into_iter().collect();
+        let distinct: BTreeSet<String> = listed.iter().map(ToString::to_string).collect();
         assert_eq!(distinct, pushed.keys().cloned().collect(), "by pages of {size}");
     }
     let listed = details(&*driver, &repository, 1000).await;

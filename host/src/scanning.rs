@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use regent_oci::{ImageRef, Platform};
 use regent_report::{Digests, ImageFacts, ImageName, Options, ScanResponse, scan_result};
-use regent_scan::{Findings, Gap, Limits, MissingTarget, Overlay, analyze};
+use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analyze};
 
 pub use error::Error;
 
@@ -144,6 +144,7 @@ impl Scanner {
         image: &ImageRef,
         platform: Option<&Platform>,
         limits: &ScanLimits,
+        interest: &Arc<Interest>,
         progress: &dyn Progress,
     ) -> Result<ScannedImage, Error> {
         let started = Instant::now();
@@ -157,13 +158,14 @@ impl Scanner {
         let resolving = started.elapsed();
         let started = Instant::now();
 
-        let layers = Layers::new(&self.captures, registry, &resolved, &limits.layer, progress);
+        let layers =
+            Layers::new(&self.captures, registry, &resolved, &limits.layer, Arc::clone(interest), progress);
         let mut read = layers.read_all().await?;
         let reading = started.elapsed();
         let started = Instant::now();
 
         progress.event(ProgressEvent::Analyzing);
-        let mut findings = analyze_layers(&layers, &mut read, &limits.layer).await?;
+        let mut findings = analyze_layers(&layers, &mut read, &limits.layer, interest).await?;
         findings.gaps.extend(read.gaps);
         let cost = Cost {
             n_layers: read.captured.len(),
@@ -182,14 +184,15 @@ async fn analyze_layers(
     layers: &Layers<'_>,
     read: &mut ReadLayers,
     limits: &Limits,
+    interest: &Arc<Interest>,
 ) -> Result<Findings, Error> {
     for round in 0..=MAX_ROUNDS {
-        let (given, own) = (read.captured.clone(), limits.clone());
+        let (given, own, interest) = (read.captured.clone(), limits.clone(), Arc::clone(interest));
         let is_last = round == MAX_ROUNDS;
         let step = tokio::task::spawn_blocking(move || {
             let (overlay, missing) = Overlay::new(&given, &own);
             if missing.is_empty() || is_last {
-                Step::Findings(analyze(&overlay))
+                Step::Findings(analyze(&overlay, &interest))
             } else {
                 Step::Again(missing)
             }

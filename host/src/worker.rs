@@ -281,7 +281,8 @@ impl Worker {
         let request = &operation.request;
         let registry = self.open(operation).await?;
         let platform = request.options.platform.as_ref().or(request.platform.as_ref());
-        let scanned = scanner.scan(&registry, &request.image, platform, limits, &Silent).await;
+        let interest = Arc::new(request.options.interest());
+        let scanned = scanner.scan(&registry, &request.image, platform, limits, &interest, &Silent).await;
         let scanned = scanned.map_err(|error| problem(&error, error.driver()))?;
         let operation = operation.clone();
         // Serializing some MiB takes long enough to be felt by others.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::tree::{NodeIndex, Tree, TreeNode};
+use regent_scan::{Graph, GraphPlace, NodeIndex, Tree, TreeNode};
 
 const ROOT_NODE: &str = "root-node";
 
@@ -28,6 +28,7 @@ pub(crate) struct PackageManager {
     /// E.g. `deb`.
     pub(crate) name: &'static str,
     /// For packages of an operating system: which one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) repositories: Vec<Repository>,
 }
 
@@ -92,6 +93,62 @@ impl DepGraph {
         let root_deps = fold.children(tree);
         fold.finish(&root_deps, pkg_manager)
     }
+
+    /// The packages of `graph` that can be reached from the root, below the package `root`.
+    pub(crate) fn of_graph(graph: &Graph, root: PackageInfo, pkg_manager: PackageManager) -> Self {
+        let root_id = package_id(&root.name, root.version.as_deref());
+        let mut packages = vec![GraphPackage { id: root_id.clone(), info: root }];
+        let mut known = HashSet::from([root_id.clone()]);
+        let mut taken = HashSet::from([ROOT_NODE.to_owned()]);
+        let mut ids = HashMap::new();
+        let reached = reachable(graph);
+        for (place, node) in graph.nodes().filter(|(place, _)| reached.contains(place)) {
+            let mut id = node.id.clone();
+            while !taken.insert(id.clone()) {
+                id.push_str("|1");
+            }
+            ids.insert(place, id);
+            let pkg_id = package_id(&node.name, node.version.as_deref());
+            if known.insert(pkg_id.clone()) {
+                let info = PackageInfo { name: node.name.clone(), version: node.version.clone(), purl: None };
+                packages.push(GraphPackage { id: pkg_id, info });
+            }
+        }
+        let deps = |places: &[GraphPlace]| -> Vec<Dependency> {
+            places.iter().filter_map(|p| ids.get(p)).map(|id| Dependency { node_id: id.clone() }).collect()
+        };
+        let mut nodes = vec![GraphNode {
+            node_id: ROOT_NODE.into(),
+            pkg_id: root_id,
+            deps: deps(graph.root()),
+            info: None,
+        }];
+        for (place, node) in graph.nodes() {
+            let Some(id) = ids.get(&place) else { continue };
+            let labels = Some(node.labels.clone()).filter(|labels| !labels.is_empty());
+            nodes.push(GraphNode {
+                node_id: id.clone(),
+                pkg_id: package_id(&node.name, node.version.as_deref()),
+                deps: deps(graph.depends(place)),
+                info: labels.map(|labels| NodeInfo { labels }),
+            });
+        }
+        let graph = Nodes { root_node_id: ROOT_NODE, nodes };
+        DepGraph { schema_version: "1.3.0", pkg_manager, pkgs: packages, graph }
+    }
+}
+
+fn reachable(graph: &Graph) -> HashSet<GraphPlace> {
+    let mut reached: HashSet<GraphPlace> = graph.root().iter().copied().collect();
+    let mut open: Vec<GraphPlace> = graph.root().to_vec();
+    while let Some(place) = open.pop() {
+        for &child in graph.depends(place) {
+            if reached.insert(child) {
+                open.push(child);
+            }
+        }
+    }
+    reached
 }
 
 /// A node of the graph, by its order of creation.

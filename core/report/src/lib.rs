@@ -8,6 +8,7 @@
 //! Dockerfile label it (`instructions`, `dockerfile`), and the tree is folded into the graph that is reported
 //! (`graph`). Facts are cut to their limits last (`truncation`).
 
+mod applications;
 mod ascii;
 mod dockerfile;
 mod error;
@@ -22,7 +23,6 @@ mod path_count;
 mod purl;
 mod result;
 mod table;
-mod tree;
 mod truncation;
 mod user_packages;
 mod warnings;

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use regent_oci::Platform;
+use regent_scan::Interest;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -154,6 +155,11 @@ impl Options {
             warnings,
             compat: Compat::default(),
         })
+    }
+
+    /// What layers have to be read for beyond the packages.
+    pub fn interest(&self) -> Interest {
+        Interest { application_files: self.has(Flag::CollectApplicationFiles) }
     }
 
     /// Whether a switch is on.

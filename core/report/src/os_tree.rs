@@ -6,10 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use regent_scan::Package;
+use regent_scan::{NodeIndex, Package, Tree, TreeNode};
 
 use crate::path_count::{Place, too_frequent};
-use crate::tree::{NodeIndex, Tree, TreeNode};
 
 /// The name that a package is reported by: `source/name`, or the name alone where no source is known.
 pub(crate) fn display_name(package: &Package) -> String {

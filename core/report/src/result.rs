@@ -1,9 +1,10 @@
 //! The scan result in the shape that consumers of the scanner being replaced read.
 
-use regent_scan::{Findings, OsRelease};
+use regent_scan::{Findings, OsRelease, Tree};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::applications::{Shared, applications};
 use crate::dockerfile::DockerfileAnalysis;
 use crate::error::Error;
 use crate::facts;
@@ -14,7 +15,6 @@ use crate::names::{distribution_metadata, effective_digests, effective_name, ima
 use crate::options::{Flag, Options};
 use crate::os_tree::os_tree;
 use crate::purl::purl;
-use crate::tree::Tree;
 use crate::truncation::truncate;
 use crate::user_packages::{extend, keep_installed, label};
 use crate::warnings::Warnings;
@@ -81,6 +81,9 @@ pub struct Fact {
     pub data: Value,
 }
 
+/// The version in the fact `pluginVersion`.
+pub(crate) const PLUGIN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Makes the result of a scan.
 ///
 /// `digests` are those of an image that was pulled; the options `digests` and `imageNameAndTag` override what is
@@ -130,28 +133,34 @@ pub fn scan_result(
     facts.add("autoDetectedUserInstructions", of_user.is_recognised().then(|| json!(of_user)));
 
     let names = image_names(given_name, digests.as_ref(), options.image_name_and_digest.as_deref())?;
-    facts.add("imageNames", (!names.is_empty()).then(|| json!({ "names": names })));
+    let names = (!names.is_empty()).then(|| json!({ "names": names }));
+    facts.add("imageNames", names.clone());
     let metadata = given_name.zip(digests.as_ref()).and_then(|(n, d)| distribution_metadata(n, d));
-    facts.add("ociDistributionMetadata", metadata.map(|metadata| json!(metadata)));
+    let metadata = metadata.map(|metadata| json!(metadata));
+    facts.add("ociDistributionMetadata", metadata.clone());
     let platform = platform(image);
     facts.add_text("platform", platform.as_deref());
-    facts.add_text("pluginVersion", Some(env!("CARGO_PKG_VERSION")));
+    facts.add_text("pluginVersion", Some(PLUGIN_VERSION));
 
     let truncated = truncate(&mut facts.0);
     facts.add("pluginWarnings", warnings.into_fact(&findings.gaps, &truncated));
 
-    Ok(ScanResponse {
-        scan_results: vec![ScanResult {
-            identity: Identity {
-                kind: findings.packages.format.as_str(),
-                target_file: None,
-                args: platform.map(|platform| IdentityArgs { platform }),
-            },
-            target: Target { image: root },
-            facts: facts.0,
-            target_reference: options.target_reference.clone(),
-        }],
-    })
+    let of_os = ScanResult {
+        identity: Identity {
+            kind: findings.packages.format.as_str(),
+            target_file: None,
+            args: platform.map(|platform| IdentityArgs { platform }),
+        },
+        target: Target { image: root.clone() },
+        facts: facts.0,
+        target_reference: options.target_reference.clone(),
+    };
+    let mut scan_results = vec![of_os];
+    if !options.has(Flag::ExcludeAppVulns) {
+        let shared = Shared { image_id: &image.image_id, target: &root, names, metadata };
+        scan_results.extend(applications(&findings.applications, &shared, options));
+    }
+    Ok(ScanResponse { scan_results })
 }
 
 /// Tells packages of user instructions from those of the base image: by the Dockerfile where there is one, else by
@@ -214,14 +223,14 @@ fn platform(image: &ImageFacts) -> Option<String> {
 }
 
 /// Facts in the order of their emission. What says nothing is left out.
-struct Facts(Vec<Fact>);
+pub(crate) struct Facts(pub(crate) Vec<Fact>);
 
 impl Facts {
-    fn add(&mut self, kind: &'static str, data: Option<Value>) {
+    pub(crate) fn add(&mut self, kind: &'static str, data: Option<Value>) {
         self.0.extend(data.map(|data| Fact { kind, data }));
     }
 
-    fn add_text(&mut self, kind: &'static str, text: Option<&str>) {
+    pub(crate) fn add_text(&mut self, kind: &'static str, text: Option<&str>) {
         self.add(kind, text.filter(|text| !text.is_empty()).map(Value::from));
     }
 

@@ -1,7 +1,7 @@
 //! Packages that a user's instructions brought, told apart from those of the base image.
 
 use crate::instructions::{Installed, Instructions, MAX_BYTES, layer_id};
-use crate::tree::{Tree, TreeNode};
+use regent_scan::{Tree, TreeNode};
 
 /// What was left undone for want of room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,77 +2,98 @@
 //!
 //! An analyzer says from a path alone what is to be kept of a file, so that a layer is read once and as a stream.
 //! Over the merged view it is a pure function: no clock, no I/O, and the same view gives the same findings. To add
-//! one, write its file and add a row to `ANALYZERS`; a changed matcher raises
+//! one, write its file with its [`Analyzer`] and add a row to `ANALYZERS`; a changed matcher raises
 //! [`CAPTURE_VERSION`](crate::CAPTURE_VERSION).
 
 mod apk;
 mod binaries;
 mod chisel;
+mod composer;
 mod dpkg;
 mod os_release;
 mod packages;
+mod pairs;
 pub mod parse;
 mod rpm;
 mod runtime;
 mod text;
+mod want;
 
 use std::sync::LazyLock;
 
 use crate::finding::{Findings, Gap};
+use crate::interest::Interest;
 use crate::overlay::Overlay;
 use crate::path::LayerPath;
 
-/// What is to be kept of a regular file at some path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Want {
-    /// Its content.
-    pub(crate) content: bool,
-    /// The SHA-256 of its content.
-    pub(crate) sha256: bool,
-}
-
-impl Want {
-    /// Nothing.
-    const NOTHING: Self = Self { content: false, sha256: false };
-
-    /// Whether anything is to be kept.
-    pub(crate) fn any(self) -> bool {
-        self.content || self.sha256
-    }
-}
+pub(crate) use want::Want;
 
 /// One row of the table.
-struct Analyzer {
+pub(crate) struct Analyzer {
+    /// For the reader of `docs/scanning.md`.
+    about: About,
     /// Files whose content it wants, by exact path. Each may also be a link.
     files: &'static [&'static str],
     /// Directories below which it wants every file's content. Each may also be a link.
     directories: &'static [&'static str],
-    /// What it wants of files that are told by a pattern. Such files count where they lie, links to them don't.
+    /// What it wants of files that are told by a pattern. Such files count where they lie, symbolic links to them
+    /// don't.
     pattern: fn(&str) -> Want,
     /// Adds what the merged view shows to the findings.
-    run: fn(&Overlay, &mut Findings),
+    run: fn(&View<'_>, &mut Findings),
 }
 
-/// All analyzers, in the order in which they run.
+/// What an analyzer looks at.
+pub(crate) struct View<'a> {
+    /// The merged layers.
+    pub(crate) overlay: &'a Overlay,
+    /// What the request asks for beyond the packages.
+    pub(crate) interest: &'a Interest,
+}
+
+/// What an analyzer does, in words. `docs/scanning.md` is made from these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About {
+    /// The ecosystem, e.g. `Debian packages`.
+    pub title: &'static str,
+    /// What is read of it, in a sentence or two.
+    pub detects: &'static str,
+    /// The files that it reads, as patterns for people.
+    pub files: &'static [&'static str],
+    /// Its own bounds, each in a few words. Those of all analyzers are [`Limits`](crate::Limits).
+    pub limits: &'static [&'static str],
+    /// Where its findings go.
+    pub reported: Reported,
+}
+
+/// In which outputs an analyzer's findings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reported {
+    /// In all of them.
+    Everywhere,
+    /// In the table and the SBOMs, and in the scan result where it matches release 9.20.
+    Newer,
+    /// In the table and the SBOMs.
+    Additions,
+}
+
+/// All analyzers, in the order in which they run, which is the order of their results.
 ///
 /// An image may hold several package databases, and one is reported: the first with a package in the order of the
 /// rows here. Those after it aren't read.
-static ANALYZERS: [Analyzer; 8] = [
-    Analyzer { files: os_release::FILES, directories: &[], pattern: no_pattern, run: os_release::run },
-    Analyzer { files: apk::FILES, directories: &[], pattern: no_pattern, run: apk::run },
-    Analyzer { files: dpkg::FILES, directories: &[], pattern: no_pattern, run: dpkg::run_status },
-    Analyzer { files: rpm::FILES, directories: rpm::DIRECTORIES, pattern: no_pattern, run: rpm::run },
-    Analyzer {
-        files: &[],
-        directories: dpkg::DIRECTORIES,
-        pattern: no_pattern,
-        run: dpkg::run_status_directory,
-    },
-    Analyzer { files: chisel::FILES, directories: &[], pattern: no_pattern, run: chisel::run },
-    Analyzer { files: runtime::FILES, directories: &[], pattern: runtime::pattern, run: runtime::run },
-    Analyzer { files: &[], directories: &[], pattern: binaries::pattern, run: binaries::run },
+static ANALYZERS: [Analyzer; 9] = [
+    os_release::ANALYZER,
+    apk::ANALYZER,
+    dpkg::STATUS_ANALYZER,
+    rpm::ANALYZER,
+    dpkg::STATUS_DIRECTORY_ANALYZER,
+    chisel::ANALYZER,
+    runtime::ANALYZER,
+    binaries::ANALYZER,
+    composer::ANALYZER,
 ];
 
+/// The pattern of analyzers that know their files by path.
 fn no_pattern(_: &str) -> Want {
     Want::NOTHING
 }
@@ -84,11 +105,12 @@ pub(crate) fn wants(path: &LayerPath) -> Want {
     let path = path.as_str();
     let mut want = Want::NOTHING;
     for analyzer in &ANALYZERS {
-        let pattern = (analyzer.pattern)(path);
-        want.content |= pattern.content
-            || analyzer.files.contains(&path)
-            || analyzer.directories.iter().any(|directory| is_below(path, directory));
-        want.sha256 |= pattern.sha256;
+        want = want.and((analyzer.pattern)(path));
+        if analyzer.files.contains(&path)
+            || analyzer.directories.iter().any(|directory| is_below(path, directory))
+        {
+            want = want.and(Want::CONTENT);
+        }
     }
     want
 }
@@ -112,12 +134,18 @@ pub(crate) fn linked_directories() -> &'static [&'static str] {
     &PATHS
 }
 
+/// What each analyzer does, in the order of the table.
+pub fn analyzers() -> impl Iterator<Item = &'static About> {
+    ANALYZERS.iter().map(|analyzer| &analyzer.about)
+}
+
 /// Runs every analyzer over the merged view.
-pub fn analyze(overlay: &Overlay) -> Findings {
+pub fn analyze(overlay: &Overlay, interest: &Interest) -> Findings {
     let mut findings = Findings::default();
     // Each analyzer sees a file that was too large to be kept as absent; here it is said once for all of them.
     for file in overlay.files() {
-        if file.kept.content.is_none() && wants(&file.path).content {
+        let want = wants(&file.path);
+        if file.kept.content.is_none() && want.content_bytes > 0 {
             findings.gaps.push(Gap {
                 path: file.path.clone(),
                 code: "file_too_large",
@@ -125,8 +153,9 @@ pub fn analyze(overlay: &Overlay) -> Findings {
             });
         }
     }
+    let view = View { overlay, interest };
     for analyzer in &ANALYZERS {
-        (analyzer.run)(overlay, &mut findings);
+        (analyzer.run)(&view, &mut findings);
     }
     findings
 }

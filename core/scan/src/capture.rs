@@ -6,11 +6,12 @@ use bytes::Bytes;
 use regent_oci::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::distil::Distilled;
 use crate::path::LayerPath;
 
 /// Version of what a capture holds. A change of matchers or of the format raises it, and cached captures of another
 /// version are not used.
-pub const CAPTURE_VERSION: u32 = 1;
+pub const CAPTURE_VERSION: u32 = 2;
 
 /// A layer, reduced to what analyzers and the overlay need.
 ///
@@ -57,10 +58,13 @@ pub enum EntryKind {
 pub struct Kept {
     /// Size in bytes; of a sparse file its expanded size.
     pub size_bytes: u64,
-    /// The content, where a matcher asked for it and it is within [`Limits::kept_file_bytes`](crate::Limits).
+    /// The content, where a matcher asked for it and it is within the matcher's limit and
+    /// [`Limits::kept_file_bytes`](crate::Limits).
     pub content: Option<Bytes>,
     /// SHA-256 of the content, where a matcher asked for it.
     pub sha256: Option<Digest>,
+    /// What was made of the content as it passed, where a matcher asked for that.
+    pub distilled: Option<Distilled>,
 }
 
 /// A capture whose layer was read to its end and verified. The only thing that the overlay takes, and only this crate

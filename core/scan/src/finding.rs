@@ -3,6 +3,7 @@
 //! Lists are in a defined order (database order, or merge order: newest layer first, inside a layer the order of
 //! the tar), so that two scans of the same image give the same findings.
 
+use crate::application::Application;
 use crate::path::LayerPath;
 
 /// Everything found in an image.
@@ -18,6 +19,8 @@ pub struct Findings {
     pub runtimes: Vec<Runtime>,
     /// SHA-256 of the key binaries (lower-case hex), each once, in merge order.
     pub key_binaries: Vec<String>,
+    /// Applications in the order of their results.
+    pub applications: Vec<Application>,
     /// What could not be read, said instead of passed over.
     pub gaps: Vec<Gap>,
 }

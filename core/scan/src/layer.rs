@@ -14,7 +14,6 @@ mod sparse;
 mod tar;
 mod zstd;
 
-use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -22,8 +21,9 @@ use regent_oci::{Descriptor, DiffId, Digest};
 
 use crate::capture::{Capture, CapturedLayer};
 use crate::error::Error;
+use crate::extra::Extra;
+use crate::interest::Interest;
 use crate::limits::Limits;
-use crate::path::LayerPath;
 
 use self::inflate::Inflate;
 use self::keep::Keeper;
@@ -40,13 +40,15 @@ pub struct LayerSpec {
     /// Files to keep besides those that matchers ask for, and directories whose files are to be kept: link targets
     /// that an earlier pass showed to matter. Empty for a first pass, whose capture may be cached; a capture made
     /// with extras must not be.
-    pub extra: BTreeSet<LayerPath>,
+    pub extra: Extra,
+    /// What the request asks for. A capture made with any interest must not be cached either.
+    pub interest: Arc<Interest>,
 }
 
 impl LayerSpec {
     /// A first pass over the blob of this descriptor.
     pub fn new(descriptor: Descriptor) -> Self {
-        Self { descriptor, diff_id: None, extra: BTreeSet::new() }
+        Self { descriptor, diff_id: None, extra: Extra::default(), interest: Arc::default() }
     }
 }
 
@@ -90,7 +92,7 @@ struct Walked {
 fn walk<R: Read>(spec: &LayerSpec, source: &mut Source<R>, limits: &Limits) -> Result<Walked, Fault> {
     let diff_algorithm = spec.diff_id.as_ref().map(|DiffId(digest)| digest.algorithm());
     let mut tar = Tar::new(Inflate::new(source, limits, diff_algorithm)?, limits);
-    let mut keeper = Keeper::new(&spec.extra, limits);
+    let mut keeper = Keeper::new(spec, limits);
     while let Some(entry) = tar.next_entry()? {
         keeper.take(entry, &mut tar)?;
     }

@@ -9,21 +9,39 @@
 //! out of a verified read, and the overlay takes nothing else.
 
 mod analyze;
+mod application;
 mod capture;
+mod components;
+mod distil;
 mod error;
+mod extra;
 mod finding;
+mod graph;
+mod interest;
 mod layer;
 mod limits;
+mod ordered;
 mod overlay;
 mod path;
+mod tree;
 
-pub use analyze::{analyze, parse};
+pub use analyze::{About, Reported, analyze, analyzers, parse};
+pub use application::{
+    Application, ApplicationKind, Component, Content, Dependencies, Ecosystem, HashAlgorithm, Root,
+    TestedFiles,
+};
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
+pub use distil::{Distilled, InstalledManifest};
 pub use error::Error;
+pub use extra::Extra;
 pub use finding::{
     Findings, Gap, OsRelease, Package, PackageDetail, PackageFormat, Packages, Runtime, Source,
 };
+pub use graph::{Graph, GraphNode, GraphPlace};
+pub use interest::Interest;
 pub use layer::{LayerSpec, capture_layer};
 pub use limits::Limits;
+pub use ordered::Pairs;
 pub use overlay::{MissingTarget, Overlay, OverlayFile};
 pub use path::LayerPath;
+pub use tree::{NodeIndex, Tree, TreeNode};

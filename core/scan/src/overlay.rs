@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use regent_oci::Digest;
 
-use crate::analyze;
+use crate::analyze::{self, Want};
 use crate::capture::{CapturedLayer, EntryKind, Kept};
+use crate::extra::Extra;
 use crate::limits::Limits;
 use crate::path::LayerPath;
 
@@ -45,8 +46,8 @@ pub struct OverlayFile {
 pub struct MissingTarget {
     /// Index of the layer to read again.
     pub layer: usize,
-    /// The paths to keep ([`LayerSpec::extra`](crate::LayerSpec)).
-    pub paths: BTreeSet<LayerPath>,
+    /// What to keep ([`LayerSpec::extra`](crate::LayerSpec)).
+    pub paths: Extra,
 }
 
 impl Overlay {
@@ -88,6 +89,13 @@ impl Overlay {
     }
 }
 
+/// Whether all that is wanted of a kept file has been asked for, so that reading its layer again brings no more. What no
+/// matcher asks for at its own path was kept as an extra.
+fn was_asked(path: &LayerPath, want: Want) -> bool {
+    let asked = analyze::wants(path);
+    !asked.any() || asked.covers(want)
+}
+
 struct Merge<'a> {
     layers: &'a [CapturedLayer],
     limits: &'a Limits,
@@ -95,7 +103,7 @@ struct Merge<'a> {
     links: Links<'a>,
     /// Files with the place that decides their order.
     seen: Vec<(Place, OverlayFile)>,
-    missing: BTreeMap<usize, BTreeSet<LayerPath>>,
+    missing: BTreeMap<usize, Extra>,
 }
 
 impl Merge<'_> {
@@ -145,11 +153,11 @@ impl Merge<'_> {
             })
             .collect();
         // Files of the real directory are kept only where a matcher asks for them there too.
-        if !analyze::wants(&real.join("file")).content {
+        if analyze::wants(&real.join("file")).content_bytes == 0 {
             let kept_in: BTreeSet<usize> = below.iter().map(|(_, file)| file.layer).collect();
             for layer in self.tree.directory_layers(&real) {
                 if !kept_in.contains(&layer) {
-                    self.missing.entry(layer).or_default().insert(real.clone());
+                    self.missing.entry(layer).or_default().insert(real.clone(), Want::CONTENT);
                 }
             }
         }
@@ -184,8 +192,11 @@ impl Merge<'_> {
                 let Some(entry) = place.entry(self.layers) else { return };
                 let EntryKind::File(kept) = &entry.kind else { return };
                 let mut kept = kept.clone();
-                if want.content && kept.content.is_none() && kept.size_bytes <= self.limits.kept_file_bytes {
-                    self.missing.entry(place.layer).or_default().insert(entry.path.clone());
+                let lacks_content = kept.content.is_none()
+                    && kept.size_bytes <= want.content_bytes.min(self.limits.kept_file_bytes);
+                let lacks_distilled = want.distil.is_some() && kept.distilled.is_none();
+                if (lacks_content || lacks_distilled) && !was_asked(&entry.path, want) {
+                    self.missing.entry(place.layer).or_default().insert(entry.path.clone(), want);
                     return;
                 }
                 if want.sha256 && kept.sha256.is_none() {
@@ -193,8 +204,10 @@ impl Merge<'_> {
                 }
                 self.seen.push((link, OverlayFile { path, kept, layer: place.layer }));
             }
+            // It was asked for what is wanted, and came to nothing.
+            End::NotKept { path, .. } if analyze::wants(&path).covers(want) => {}
             End::NotKept { layer, path } => {
-                self.missing.entry(layer).or_default().insert(path);
+                self.missing.entry(layer).or_default().insert(path, want);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `regent scan`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use regent_oci::ImageRef;
 use regent_report::{Compat, ImageName, Options};
@@ -33,7 +34,9 @@ pub(super) async fn run(arguments: &ScanArgs) -> Result<(), Failure> {
     let limits = ScanLimits { max_image_bytes: parts.settings.max_image_size_bytes, ..ScanLimits::default() };
     let platform = options.platform.as_ref().or(arguments.image.platform.as_ref());
     let scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES);
-    let scanned = scanner.scan(&registry, &image, platform, &limits, &Shown::new()).await?;
+    let scanned = scanner
+        .scan(&registry, &image, platform, &limits, &Arc::new(options.interest()), &Shown::new())
+        .await?;
     let text = match arguments.format {
         Format::Table => {
             regent_report::table(&scanned.facts, &name, scanned.digests.as_ref(), &scanned.findings, &options)

@@ -1,12 +1,13 @@
 //! Reads the layers of one image.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use regent_distribution::Verify;
 use regent_oci::{Descriptor, DiffId, annotation};
-use regent_scan::{CapturedLayer, Gap, LayerPath, LayerSpec, Limits, MissingTarget, capture_layer};
+use regent_scan::{CapturedLayer, Extra, Gap, Interest, LayerSpec, Limits, MissingTarget, capture_layer};
 
 use regent_transport::Fault as _;
 
@@ -24,6 +25,7 @@ pub(super) struct Layers<'a> {
     registry: &'a Registry,
     image: &'a ResolvedImage,
     limits: &'a Limits,
+    interest: Arc<Interest>,
     progress: &'a dyn Progress,
     fetched_bytes: AtomicU64,
     n_cached: AtomicUsize,
@@ -55,10 +57,11 @@ impl<'a> Layers<'a> {
         registry: &'a Registry,
         image: &'a ResolvedImage,
         limits: &'a Limits,
+        interest: Arc<Interest>,
         progress: &'a dyn Progress,
     ) -> Self {
         let (fetched_bytes, n_cached) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Self { captures, registry, image, limits, progress, fetched_bytes, n_cached }
+        Self { captures, registry, image, limits, interest, progress, fetched_bytes, n_cached }
     }
 
     /// Layer bytes read from the registry so far.
@@ -149,12 +152,12 @@ impl<'a> Layers<'a> {
             Voucher::Refuted => {
                 let reason =
                     format!("layer {} does not have the digest that its archive names it by", name());
-                (self.read(i, None, BTreeSet::new()).await?, Some(layer_gap("digest_mismatch", reason)))
+                (self.read(i, None, Extra::default()).await?, Some(layer_gap("digest_mismatch", reason)))
             }
-            Voucher::DiffId(diff_id) => match self.read(i, diff_id, BTreeSet::new()).await {
+            Voucher::DiffId(diff_id) => match self.read(i, diff_id, Extra::default()).await {
                 Err(Error::Layer(error @ regent_scan::Error::DiffIdMismatch { .. })) => {
                     let gap = layer_gap("diff_id_mismatch", error.to_string());
-                    (self.read(i, None, BTreeSet::new()).await?, Some(gap))
+                    (self.read(i, None, Extra::default()).await?, Some(gap))
                 }
                 other => (other?, None),
             },
@@ -175,6 +178,10 @@ impl<'a> Layers<'a> {
 
     /// From the captures at hand, or read by whichever scan comes first.
     async fn read_shared(&self, i: usize, layer: &Descriptor) -> Result<CapturedLayer, Error> {
+        // What a request asks for of its own is in no capture but its own.
+        if !self.interest.is_none() {
+            return self.read(i, None, Extra::default()).await;
+        }
         if let Some(captured) = self.captures.find(&layer.digest) {
             return Ok(self.found(i, captured));
         }
@@ -183,7 +190,7 @@ impl<'a> Layers<'a> {
         let captured = reading
             .get_or_try_init(|| {
                 is_own = true;
-                self.read(i, None, BTreeSet::new())
+                self.read(i, None, Extra::default())
             })
             .await?
             .clone();
@@ -202,15 +209,11 @@ impl<'a> Layers<'a> {
 
     /// Reads a layer from the registry. The thread that captures it verifies size and digest; it ends when this future is
     /// dropped.
-    async fn read(
-        &self,
-        i: usize,
-        diff_id: Option<DiffId>,
-        extra: BTreeSet<LayerPath>,
-    ) -> Result<CapturedLayer, Error> {
+    async fn read(&self, i: usize, diff_id: Option<DiffId>, extra: Extra) -> Result<CapturedLayer, Error> {
         let Some(layer) = self.image.image.layers.get(i) else { return Err(Error::Stopped) };
         let (feed, reader) = bridge();
-        let spec = LayerSpec { descriptor: layer.clone(), diff_id, extra };
+        let spec =
+            LayerSpec { descriptor: layer.clone(), diff_id, extra, interest: Arc::clone(&self.interest) };
         let limits = self.limits.clone();
         let capture = tokio::task::spawn_blocking(move || capture_layer(&spec, reader, &limits));
         let download = async move {

@@ -95,7 +95,7 @@ async fn registry(name: &str) -> Arc<Registry> {
 async fn scan(scanner: &Scanner, name: &str, limits: &ScanLimits) -> Result<ScannedImage, Error> {
     let image = "app:1".parse().unwrap();
     let registry = registry(name).await;
-    let scanned = scanner.scan(&registry, &image, None, limits, &Silent).await;
+    let scanned = scanner.scan(&registry, &image, None, limits, &Arc::default(), &Silent).await;
     registry.validate().await.unwrap(); // behind the calls that give blobs back
     scanned
 }
@@ -240,7 +240,8 @@ async fn a_scan_that_is_dropped_gives_its_blobs_back() {
     let (scanner, image) = (scanner(), "app:1".parse().unwrap());
     let limits = ScanLimits::default();
     {
-        let scan = scanner.scan(&registry, &image, None, &limits, &progress);
+        let interest = Arc::default();
+        let scan = scanner.scan(&registry, &image, None, &limits, &interest, &progress);
         tokio::select! {
             biased;
             told = told => told.unwrap(),

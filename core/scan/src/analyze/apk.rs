@@ -5,15 +5,30 @@ use std::mem;
 
 use super::packages::PackageList;
 use super::text::{before, lines, text, words};
+use super::{About, Analyzer, Reported, View, no_pattern};
 use crate::finding::{Findings, Package, PackageDetail, PackageFormat, Source};
-use crate::overlay::Overlay;
 
 /// The database, and where it lies since `/lib` and `/usr/lib` are merged.
-pub(super) const FILES: &[&str] = &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
+const FILES: &[&str] = &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
+
+/// The row of the table.
+pub(super) const ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "Alpine packages",
+        detects: "Installed packages with their origin and dependencies.",
+        files: &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"],
+        limits: &["200,000 packages and 2,000,000 relations in a database"],
+        reported: Reported::Everywhere,
+    },
+    files: FILES,
+    directories: &[],
+    pattern: no_pattern,
+    run: run,
+};
 
 /// Reports the packages of the first database in merge order.
-pub(super) fn run(overlay: &Overlay, findings: &mut Findings) {
-    let database = overlay.files().find_map(|file| {
+fn run(view: &View<'_>, findings: &mut Findings) {
+    let database = view.overlay.files().find_map(|file| {
         let path = file.path.as_str();
         let content = file.kept.content.as_deref().filter(|content| !content.is_empty())?;
         FILES.contains(&path).then_some((path, content))

@@ -2,17 +2,31 @@
 
 use std::collections::HashSet;
 
-use super::Want;
+use super::{About, Analyzer, Reported, View, Want};
 use crate::finding::Findings;
-use crate::overlay::Overlay;
 
 /// Ends of the paths of key binaries. The text counts, not the file name: `addon.node` and `Main.java` too, whose
 /// hashes are never recognised and do no harm.
 const ENDINGS: [&str; 2] = ["node", "java"];
 
+/// The row of the table.
+pub(super) const ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "Key binaries",
+        detects: "SHA-256 of runtimes that may have been copied into the image.",
+        files: &["paths that end in node or java"],
+        limits: &[],
+        reported: Reported::Everywhere,
+    },
+    files: &[],
+    directories: &[],
+    pattern: pattern,
+    run: run,
+};
+
 /// The hash of key binaries.
-pub(super) fn pattern(path: &str) -> Want {
-    Want { content: false, sha256: is_key_binary(path) }
+fn pattern(path: &str) -> Want {
+    if is_key_binary(path) { Want::SHA256 } else { Want::NOTHING }
 }
 
 fn is_key_binary(path: &str) -> bool {
@@ -20,7 +34,8 @@ fn is_key_binary(path: &str) -> bool {
 }
 
 /// Lists each hash once, in merge order.
-pub(super) fn run(overlay: &Overlay, findings: &mut Findings) {
+fn run(view: &View<'_>, findings: &mut Findings) {
+    let overlay = view.overlay;
     let mut seen = HashSet::new();
     for file in overlay.files().filter(|file| is_key_binary(file.path.as_str())) {
         if let Some(digest) = &file.kept.sha256

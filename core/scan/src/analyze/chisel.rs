@@ -6,14 +6,14 @@ use std::io::{BufRead, BufReader, Read};
 use serde::Deserialize;
 
 use super::packages::PackageList;
+use super::{About, Analyzer, Reported, View, no_pattern};
 use crate::finding::{Findings, Gap, Package, PackageDetail, PackageFormat};
-use crate::overlay::Overlay;
 use crate::path::LayerPath;
 
 const MANIFEST: &str = "/var/lib/chisel/manifest.wall";
 
 /// The manifest.
-pub(super) const FILES: &[&str] = &[MANIFEST];
+const FILES: &[&str] = &[MANIFEST];
 
 /// Inflated bytes that are read. A manifest has one line of some 200 bytes for each file of the image, and chiselled
 /// images are small: this is room for 300,000 files.
@@ -25,8 +25,24 @@ const MAX_LINE_BYTES: u64 = 64 << 10;
 /// Largest window, as a power of two: what the encoder that chisel uses takes at its best level (32 MiB).
 const MAX_WINDOW_LOG: u32 = 25;
 
+/// The row of the table.
+pub(super) const ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "Chisel slices",
+        detects: "The Ubuntu packages whose slices an image was made of.",
+        files: &["/var/lib/chisel/manifest.wall"],
+        limits: &["64 MiB of the manifest, inflated"],
+        reported: Reported::Everywhere,
+    },
+    files: FILES,
+    directories: &[],
+    pattern: no_pattern,
+    run: run,
+};
+
 /// Records that a manifest is there, and reports its packages.
-pub(super) fn run(overlay: &Overlay, findings: &mut Findings) {
+fn run(view: &View<'_>, findings: &mut Findings) {
+    let overlay = view.overlay;
     let Some(manifest) = overlay.content(MANIFEST).filter(|manifest| !manifest.is_empty()) else { return };
     findings.has_chisel_manifest = true;
     if !findings.packages.list.is_empty() {

@@ -9,21 +9,52 @@ use std::mem;
 
 use super::packages::PackageList;
 use super::text::{lines, text, words};
+use super::{About, Analyzer, Reported, View, no_pattern};
 use crate::finding::{Findings, Package, PackageDetail, PackageFormat, Source};
-use crate::overlay::Overlay;
 
 const STATUS: &str = "/var/lib/dpkg/status";
 const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
 const STATUS_DIRECTORY: &str = "/var/lib/dpkg/status.d";
 
 /// dpkg's database and apt's.
-pub(super) const FILES: &[&str] = &[STATUS, EXTENDED_STATES];
+const FILES: &[&str] = &[STATUS, EXTENDED_STATES];
 
 /// Where distroless images have one file a package.
-pub(super) const DIRECTORIES: &[&str] = &[STATUS_DIRECTORY];
+const DIRECTORIES: &[&str] = &[STATUS_DIRECTORY];
+
+/// The row of the table for dpkg's database.
+pub(super) const STATUS_ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "Debian packages",
+        detects: "Installed packages with their source and dependencies, and which of them apt installed for others.",
+        files: &["/var/lib/dpkg/status", "/var/lib/apt/extended_states"],
+        limits: &["200,000 packages and 2,000,000 relations in a database"],
+        reported: Reported::Everywhere,
+    },
+    files: FILES,
+    directories: &[],
+    pattern: no_pattern,
+    run: run_status,
+};
+
+/// The row of the table for distroless images.
+pub(super) const STATUS_DIRECTORY_ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "Distroless packages",
+        detects: "Debian packages of images that have one file a package.",
+        files: &["/var/lib/dpkg/status.d/**"],
+        limits: &["200,000 packages and 2,000,000 relations in a database"],
+        reported: Reported::Everywhere,
+    },
+    files: &[],
+    directories: DIRECTORIES,
+    pattern: no_pattern,
+    run: run_status_directory,
+};
 
 /// Reports the status file's packages.
-pub(super) fn run_status(overlay: &Overlay, findings: &mut Findings) {
+fn run_status(view: &View<'_>, findings: &mut Findings) {
+    let overlay = view.overlay;
     if !findings.packages.list.is_empty() {
         return;
     }
@@ -39,7 +70,8 @@ pub(super) fn run_status(overlay: &Overlay, findings: &mut Findings) {
 }
 
 /// Reports the packages of status.d. What else lies there, e.g. `*.md5sums`, has no stanza with a package.
-pub(super) fn run_status_directory(overlay: &Overlay, findings: &mut Findings) {
+fn run_status_directory(view: &View<'_>, findings: &mut Findings) {
+    let overlay = view.overlay;
     if !findings.packages.list.is_empty() {
         return;
     }

@@ -1,12 +1,12 @@
 //! The operating system release: os-release(5), lsb-release, and the older one-line files.
 
 use super::text::{before, lines, text};
+use super::{About, Analyzer, Reported, View, no_pattern};
 use crate::finding::{Findings, Gap, OsRelease};
-use crate::overlay::Overlay;
 use crate::path::LayerPath;
 
 /// The release files, most telling first. The first that parses decides.
-pub(super) const FILES: &[&str] = &[
+const FILES: &[&str] = &[
     "/etc/os-release",
     "/usr/lib/os-release",
     "/etc/lsb-release",
@@ -17,9 +17,33 @@ pub(super) const FILES: &[&str] = &[
     "/etc/centos-release",
 ];
 
+/// The row of the table.
+pub(super) const ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "Operating system release",
+        detects: "Name, version and pretty name of the distribution. The first file that parses decides.",
+        files: &[
+            "/etc/os-release",
+            "/usr/lib/os-release",
+            "/etc/lsb-release",
+            "/etc/debian_version",
+            "/etc/alpine-release",
+            "/etc/oracle-release",
+            "/etc/redhat-release",
+            "/etc/centos-release",
+        ],
+        limits: &[],
+        reported: Reported::Everywhere,
+    },
+    files: FILES,
+    directories: &[],
+    pattern: no_pattern,
+    run: run,
+};
+
 /// Names the operating system, or records a gap where release files are there and none can be read.
-pub(super) fn run(overlay: &Overlay, findings: &mut Findings) {
-    let (os, gap) = detect(|path| overlay.content(path));
+fn run(view: &View<'_>, findings: &mut Findings) {
+    let (os, gap) = detect(|path| view.overlay.content(path));
     findings.os = os;
     findings.gaps.extend(gap);
 }

@@ -12,6 +12,7 @@ mod ndb;
 mod sqlite;
 
 use super::packages::PackageList;
+use super::{About, Analyzer, Reported, View, no_pattern};
 use crate::finding::{Findings, Gap, PackageFormat};
 use crate::overlay::Overlay;
 
@@ -20,16 +21,38 @@ const NDB: [&str; 2] = ["/var/lib/rpm/Packages.db", "/usr/lib/sysimage/rpm/Packa
 const SQLITE: [&str; 2] = ["/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite"];
 
 /// The databases, at the classic place and at the one on systems whose `/usr` is the whole system.
-pub(super) const FILES: &[&str] = &[BERKELEY_DB[0], BERKELEY_DB[1], NDB[0], NDB[1], SQLITE[0], SQLITE[1]];
+const FILES: &[&str] = &[BERKELEY_DB[0], BERKELEY_DB[1], NDB[0], NDB[1], SQLITE[0], SQLITE[1]];
 
 /// Where Red Hat's images say which repositories they were built from.
-pub(super) const DIRECTORIES: &[&str] = &[content_sets::DIRECTORY];
+const DIRECTORIES: &[&str] = &[content_sets::DIRECTORY];
 
 /// Records in one database, readable or not. See `MAX_PACKAGES`: no image has more packages.
 const MAX_RECORDS: usize = 200_000;
 
+/// The row of the table.
+pub(super) const ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "RPM packages",
+        detects: "Installed packages with epoch, module and source package, and the content sets of Red Hat's images.",
+        files: &[
+            "/var/lib/rpm/Packages",
+            "/var/lib/rpm/Packages.db",
+            "/var/lib/rpm/rpmdb.sqlite",
+            "the same in /usr/lib/sysimage/rpm",
+            "/root/buildinfo/content_manifests/**",
+        ],
+        limits: &["200,000 records in a database"],
+        reported: Reported::Everywhere,
+    },
+    files: FILES,
+    directories: DIRECTORIES,
+    pattern: no_pattern,
+    run: run,
+};
+
 /// Reports the packages of the Berkeley DB and NDB databases together, or else those of the SQLite database.
-pub(super) fn run(overlay: &Overlay, findings: &mut Findings) {
+fn run(view: &View<'_>, findings: &mut Findings) {
+    let overlay = view.overlay;
     if !findings.packages.list.is_empty() {
         return;
     }

@@ -1,28 +1,47 @@
 //! Java runtimes that no package manager installed, told by the `release` file in their directory (JEP 223).
 
-use super::Want;
 use super::text::{lines, text};
+use super::{About, Analyzer, Reported, View, Want};
 use crate::finding::{Findings, Runtime};
-use crate::overlay::Overlay;
 
 /// The release file of Eclipse Temurin's images.
-pub(super) const FILES: &[&str] = &["/opt/java/openjdk/release"];
+const FILES: &[&str] = &["/opt/java/openjdk/release"];
 
 /// Where other images have runtimes: the official `openjdk` images, distributions, Oracle's packages.
 const PREFIXES: [&str; 3] = ["/usr/local/openjdk-", "/usr/lib/jvm/", "/usr/java/"];
 
 /// The content of release files in the directories that have a version in their name.
-pub(super) fn pattern(path: &str) -> Want {
-    Want { content: is_elsewhere(path), sha256: false }
+fn pattern(path: &str) -> Want {
+    if is_elsewhere(path) { Want::CONTENT } else { Want::NOTHING }
 }
 
 fn is_elsewhere(path: &str) -> bool {
     path.ends_with("/release") && PREFIXES.iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// The row of the table.
+pub(super) const ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "Java runtimes",
+        detects: "The version of a Java runtime that no package manager installed. Scan results name one.",
+        files: &[
+            "/opt/java/openjdk/release",
+            "/usr/local/openjdk-**/release",
+            "/usr/lib/jvm/**/release",
+            "/usr/java/**/release",
+        ],
+        limits: &[],
+        reported: Reported::Everywhere,
+    },
+    files: FILES,
+    directories: &[],
+    pattern: pattern,
+    run: run,
+};
+
 /// Lists the runtimes in merge order. A file without a usable version is none.
-pub(super) fn run(overlay: &Overlay, findings: &mut Findings) {
-    for file in overlay.files() {
+fn run(view: &View<'_>, findings: &mut Findings) {
+    for file in view.overlay.files() {
         let path = file.path.as_str();
         if (FILES.contains(&path) || is_elsewhere(path))
             && let Some(version) = file.kept.content.as_deref().and_then(parse_release)

@@ -11,8 +11,8 @@ use crate::limits::Limits;
 
 #[test]
 fn files_are_wanted_by_their_path() {
-    const CONTENT: Want = Want { content: true, sha256: false };
-    const HASH: Want = Want { content: false, sha256: true };
+    const CONTENT: Want = Want::CONTENT;
+    const HASH: Want = Want::SHA256;
     let rows = [
         ("/etc/os-release", CONTENT),
         ("/usr/lib/os-release", CONTENT),
@@ -39,7 +39,7 @@ fn files_are_wanted_by_their_path() {
         ("/usr/bin/node", HASH),
         ("/app/Main.java", HASH),
         ("/app/node.txt", Want::NOTHING),
-        ("/var/lib/dpkg/status.d/node", Want { content: true, sha256: true }),
+        ("/var/lib/dpkg/status.d/node", CONTENT.and(HASH)),
         ("/", Want::NOTHING),
     ];
     for (path, want) in rows {
@@ -50,10 +50,10 @@ fn files_are_wanted_by_their_path() {
 #[test]
 fn every_file_and_directory_that_may_be_a_link_is_wanted_itself_and_listed_once() {
     for path in linked_paths() {
-        assert!(wants(&LayerPath::new(path)).content, "{path}");
+        assert!(wants(&LayerPath::new(path)).content_bytes > 0, "{path}");
     }
     for directory in linked_directories() {
-        assert!(wants(&LayerPath::new(directory).join("x")).content, "{directory}");
+        assert!(wants(&LayerPath::new(directory).join("x")).content_bytes > 0, "{directory}");
     }
     let distinct: BTreeSet<_> = linked_paths().iter().chain(linked_directories()).collect();
     assert_eq!(distinct.len(), linked_paths().len() + linked_directories().len());
@@ -64,7 +64,7 @@ fn overlay(layers: &[&[(&str, &[u8])]]) -> Overlay {
     overlay_of(layers.iter().map(|files| files.iter().map(|(path, content)| file(path, content)).collect()))
 }
 
-fn overlay_of(layers: impl Iterator<Item = Vec<Entry>>) -> Overlay {
+pub(super) fn overlay_of(layers: impl Iterator<Item = Vec<Entry>>) -> Overlay {
     let layers: Vec<_> = layers
         .map(|entries| {
             let capture = Capture {
@@ -82,16 +82,22 @@ fn overlay_of(layers: impl Iterator<Item = Vec<Entry>>) -> Overlay {
 }
 
 /// A file, kept as a layer's capture would keep it.
-fn file(path: &str, content: &[u8]) -> Entry {
+pub(super) fn file(path: &str, content: &[u8]) -> Entry {
     let path = LayerPath::new(path);
     let want = wants(&path);
     assert!(want.any(), "{path}");
     let kept = Kept {
         size_bytes: content.len() as u64,
-        content: want.content.then(|| content.to_vec().into()),
+        content: (want.content_bytes > 0).then(|| content.to_vec().into()),
         sha256: want.sha256.then(|| Digest::sha256(content)),
+        distilled: want.distil.and_then(|distil| distil.of_content(content, &Limits::default())),
     };
     Entry { path, kind: EntryKind::File(kept) }
+}
+
+/// What all analyzers find when a request asks for nothing more.
+fn analyzed(overlay: &Overlay) -> Findings {
+    analyze(overlay, &Interest::default())
 }
 
 fn names(findings: &Findings) -> Vec<&str> {
@@ -135,7 +141,7 @@ fn the_first_database_with_a_package_is_reported() {
         (&[no_apk, no_status], PackageFormat::Linux, &[]),
     ];
     for (files, format, expected) in rows {
-        let findings = analyze(&overlay(&[files]));
+        let findings = analyzed(&overlay(&[files]));
         assert_eq!(findings.packages.format, format, "{expected:?}");
         assert_eq!(names(&findings), expected);
         assert_eq!(findings.has_chisel_manifest, files.contains(&chisel));
@@ -145,7 +151,7 @@ fn the_first_database_with_a_package_is_reported() {
 
 #[test]
 fn packages_that_were_installed_automatically_are_marked() {
-    let findings = analyze(&overlay(&[&[
+    let findings = analyzed(&overlay(&[&[
         ("/var/lib/dpkg/status", b"Package: a\n\nPackage: b\n\nPackage: a\n"),
         ("/var/lib/apt/extended_states", b"Package: a\nArchitecture: amd64\nAuto-Installed: 1\n"),
     ]]));
@@ -155,7 +161,7 @@ fn packages_that_were_installed_automatically_are_marked() {
 
 #[test]
 fn status_directories_are_read_in_merge_order_at_any_depth() {
-    let findings = analyze(&overlay(&[
+    let findings = analyzed(&overlay(&[
         &[
             ("/var/lib/dpkg/status.d/base", b"Package: base\n"),
             ("/var/lib/dpkg/status.d/z.md5sums", b"d41d  x\n"),
@@ -177,14 +183,14 @@ fn an_rpm_database_seen_at_both_places_counts_once() {
             kind: EntryKind::Symlink("../../usr/lib/sysimage/rpm".into()),
         };
         let layer = vec![file(&format!("/usr/lib/sysimage/rpm/{name}"), &database), link];
-        assert_eq!(names(&analyze(&overlay_of([layer].into_iter()))), ["a"], "{name}");
+        assert_eq!(names(&analyzed(&overlay_of([layer].into_iter()))), ["a"], "{name}");
     }
 }
 
 #[test]
 fn an_rpm_database_that_cannot_be_read_is_said() {
     let sound = rpm::tests::one_package_sqlite("a");
-    let findings = analyze(&overlay(&[&[
+    let findings = analyzed(&overlay(&[&[
         ("/var/lib/rpm/Packages", &[0; 4096]),
         ("/usr/lib/sysimage/rpm/Packages", &[0; 4096]),
         ("/var/lib/rpm/rpmdb.sqlite", b"no database"),
@@ -206,18 +212,18 @@ fn content_sets_belong_to_rpm_packages_and_come_in_merge_order() {
     ];
     let database = rpm::tests::one_package_sqlite("a");
     let database = [("/var/lib/rpm/rpmdb.sqlite", &database[..])];
-    let findings = analyze(&overlay(&[&database, &manifests]));
+    let findings = analyzed(&overlay(&[&database, &manifests]));
     assert_eq!(findings.packages.content_sets, ["one", "two", "three"]);
     assert_eq!(
         gaps(&findings),
         [("/root/buildinfo/content_manifests/broken.json", "content_manifest_unreadable")]
     );
-    assert_eq!(analyze(&overlay(&[&[STATUS], &manifests])).packages.content_sets, [""; 0]);
+    assert_eq!(analyzed(&overlay(&[&[STATUS], &manifests])).packages.content_sets, [""; 0]);
 }
 
 #[test]
 fn a_damaged_chisel_manifest_is_said_and_still_names_the_system() {
-    let findings = analyze(&overlay(&[&[("/var/lib/chisel/manifest.wall", b"not zstd")]]));
+    let findings = analyzed(&overlay(&[&[("/var/lib/chisel/manifest.wall", b"not zstd")]]));
     assert!(findings.has_chisel_manifest);
     assert_eq!(gaps(&findings), [("/var/lib/chisel/manifest.wall", "chisel_manifest_unreadable")]);
 }
@@ -231,12 +237,12 @@ fn the_release_is_found_through_a_link() {
     let debian_version = file("/etc/debian_version", b"11.9");
     let layer = vec![link, debian_version, file("/usr/lib/os-release", b"ID=debian\nVERSION_ID=12\n")];
     let os = OsRelease { name: "debian".into(), version: "12".into(), pretty_name: String::new() };
-    assert_eq!(analyze(&overlay_of([layer].into_iter())).os, Some(os));
+    assert_eq!(analyzed(&overlay_of([layer].into_iter())).os, Some(os));
 }
 
 #[test]
 fn a_release_that_cannot_be_read_keeps_the_packages() {
-    let findings = analyze(&overlay(&[&[("/etc/os-release", b"NAME=broken"), STATUS]]));
+    let findings = analyzed(&overlay(&[&[("/etc/os-release", b"NAME=broken"), STATUS]]));
     assert_eq!(findings.os, None);
     assert_eq!(names(&findings), ["from-status"]);
     assert_eq!(gaps(&findings), [("/etc/os-release", "os_release_unreadable")]);
@@ -244,7 +250,7 @@ fn a_release_that_cannot_be_read_keeps_the_packages() {
 
 #[test]
 fn runtimes_are_listed_with_the_file_that_told_them() {
-    let findings = analyze(&overlay(&[
+    let findings = analyzed(&overlay(&[
         &[("/opt/java/openjdk/release", b"JAVA_VERSION=\"17.0.10\"\n")],
         &[("/usr/lib/jvm/a/release", b"JAVA_VERSION=21\n"), ("/usr/java/b/release", b"JAVA_VERSION=x\n")],
     ]));
@@ -254,7 +260,7 @@ fn runtimes_are_listed_with_the_file_that_told_them() {
 
 #[test]
 fn key_binaries_are_hashed_once_each_in_merge_order() {
-    let findings = analyze(&overlay(&[
+    let findings = analyzed(&overlay(&[
         &[("/usr/bin/java", b"java"), ("/usr/bin/node", b"old node")],
         &[("/usr/bin/node", b"node"), ("/copy/node", b"node"), ("/app/addon.node", b"")],
     ]));
@@ -264,9 +270,9 @@ fn key_binaries_are_hashed_once_each_in_merge_order() {
 
 #[test]
 fn a_wanted_file_that_was_too_large_to_be_kept_is_said() {
-    let kept = Kept { size_bytes: 1 << 40, content: None, sha256: None };
+    let kept = Kept { size_bytes: 1 << 40, content: None, sha256: None, distilled: None };
     let entry = Entry { path: LayerPath::new("/var/lib/dpkg/status"), kind: EntryKind::File(kept) };
     let layer = vec![entry, file("/usr/bin/node", b"node")];
-    let findings = analyze(&overlay_of([layer].into_iter()));
+    let findings = analyzed(&overlay_of([layer].into_iter()));
     assert_eq!(gaps(&findings), [("/var/lib/dpkg/status", "file_too_large")]);
 }

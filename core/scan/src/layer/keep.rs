@@ -1,15 +1,18 @@
 //! What is kept of the entries, as they pass.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io::Read;
 
 use bytes::Bytes;
 use regent_oci::Algorithm;
 
-use super::Fault;
 use super::tar::{FileData, Tar, TarEntry, TarKind};
+use super::{Fault, LayerSpec};
 use crate::analyze::{self, Want};
 use crate::capture::{CAPTURE_VERSION, Capture, Entry, EntryKind, Kept};
+use crate::distil::Distilled;
+use crate::extra::Extra;
+use crate::interest::Interest;
 use crate::limits::Limits;
 use crate::path::{LayerPath, PathHash};
 
@@ -23,7 +26,8 @@ const MAX_RESERVED_BYTES: u64 = 1 << 20;
 
 /// Collects a layer's capture.
 pub(super) struct Keeper<'a> {
-    extra: &'a BTreeSet<LayerPath>,
+    extra: &'a Extra,
+    interest: &'a Interest,
     limits: &'a Limits,
     slots: Vec<Slot>,
     /// Where a path's entry is among `slots`. Without whiteouts and markers, which don't replace what their own layer
@@ -61,8 +65,16 @@ enum Shape {
 }
 
 impl<'a> Keeper<'a> {
-    pub(super) fn new(extra: &'a BTreeSet<LayerPath>, limits: &'a Limits) -> Self {
-        Self { extra, limits, slots: Vec::new(), index: HashMap::new(), seen: Vec::new(), kept_bytes: 0 }
+    pub(super) fn new(spec: &'a LayerSpec, limits: &'a Limits) -> Self {
+        Self {
+            extra: &spec.extra,
+            interest: &spec.interest,
+            limits,
+            slots: Vec::new(),
+            index: HashMap::new(),
+            seen: Vec::new(),
+            kept_bytes: 0,
+        }
     }
 
     /// Keeps of the entry what is asked for. Its data is read from `tar` if it is needed.
@@ -88,7 +100,12 @@ impl<'a> Keeper<'a> {
                 let want = self.wants(&path);
                 if want.any() {
                     let kept = self.read(want, data, tar)?;
-                    return self.keep(path, EntryKind::File(kept));
+                    // What was asked for because of its path alone, and is something else, is a file like any other.
+                    let is_nothing =
+                        Want { distil: None, ..want } == Want::NOTHING && kept.distilled.is_none();
+                    if !is_nothing || self.extra.want(&path).any() {
+                        return self.keep(path, EntryKind::File(kept));
+                    }
                 }
                 self.pass(&path, Shape::Passed);
             }
@@ -142,15 +159,13 @@ impl<'a> Keeper<'a> {
     }
 
     fn wants(&self, path: &LayerPath) -> Want {
-        let is_extra = !self.extra.is_empty()
-            && (self.extra.contains(path)
-                || path.ancestors().any(|directory| self.extra.contains(directory)));
-        if is_extra { Want { content: true, sha256: true } } else { analyze::wants(path) }
+        analyze::wants(path).and(self.extra.want(path)).and(self.interest.want(path))
     }
 
     fn read<R: Read>(&self, want: Want, data: FileData, tar: &mut Tar<'_, R>) -> Result<Kept, Fault> {
         let size_bytes = data.size_bytes;
-        let keeps_content = want.content && size_bytes <= self.limits.kept_file_bytes;
+        let keeps_content =
+            want.content_bytes > 0 && size_bytes <= want.content_bytes.min(self.limits.kept_file_bytes);
         if keeps_content {
             self.check_budget(size_bytes)?;
         }
@@ -159,8 +174,13 @@ impl<'a> Keeper<'a> {
             content.reserve(usize::try_from(size_bytes.min(MAX_RESERVED_BYTES)).unwrap_or_default());
         }
         let mut digester = want.sha256.then(|| Algorithm::Sha256.digester());
-        if keeps_content || want.sha256 {
+        let mut distiller = want.distil.map(|distil| distil.start(size_bytes, self.limits));
+        let mut is_distilling = distiller.is_some();
+        if keeps_content || want.sha256 || is_distilling {
             tar.read_data(data, |piece| {
+                if is_distilling {
+                    is_distilling = distiller.as_mut().is_some_and(|distiller| distiller.take(piece));
+                }
                 if keeps_content {
                     content.extend_from_slice(piece);
                 }
@@ -173,6 +193,7 @@ impl<'a> Keeper<'a> {
             size_bytes,
             content: keeps_content.then(|| Bytes::from(content.into_boxed_slice())),
             sha256: digester.map(regent_oci::Digester::finish),
+            distilled: distiller.and_then(|distiller| distiller.finish()),
         })
     }
 
@@ -232,7 +253,10 @@ impl<'a> Keeper<'a> {
 fn cost(entry: &Entry) -> u64 {
     let path = entry.path.as_str().len() + entry.path.components().count() * COMPONENT_BYTES;
     let kind = match &entry.kind {
-        EntryKind::File(kept) => kept.content.as_ref().map_or(0, Bytes::len),
+        EntryKind::File(kept) => {
+            kept.content.as_ref().map_or(0, Bytes::len)
+                + kept.distilled.as_ref().map_or(0, Distilled::cost_bytes)
+        }
         EntryKind::Symlink(target) => target.len(),
         EntryKind::HardLink(target) => target.as_str().len(),
         EntryKind::Whiteout | EntryKind::Opaque => 0,

@@ -198,7 +198,7 @@ fn extra_files_and_directories_are_kept_whole() {
         .file("opt/dpkgdbx", "c")
         .end();
     let extra = BTreeSet::from([LayerPath::new("/opt/dpkgdb"), LayerPath::new("/opt/release")]);
-    let spec = LayerSpec { extra, ..spec(&bytes) };
+    let spec = LayerSpec { extra: regent_scan::Extra::of_paths(extra), ..spec(&bytes) };
     let captured = capture_layer(&spec, &bytes[..], &Limits::default()).unwrap();
     let paths: Vec<_> = captured.capture().entries.iter().map(|entry| entry.path.as_str()).collect();
     assert_eq!(paths, ["/opt/dpkgdb/status", "/opt/release", "/opt/dpkgdb/hard"]);

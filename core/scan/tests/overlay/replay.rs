@@ -196,7 +196,7 @@ proptest! {
             let content = overlay.content(path).map(|content| String::from_utf8(content.to_vec()).unwrap());
             prop_assert_eq!(content, expected, "{} in {:?}", path, files);
         }
-        prop_assert!(missing.iter().all(|missing| missing.paths.iter().all(|path| !files.contains_key(path.as_str())
+        prop_assert!(missing.iter().all(|missing| missing.paths.paths().all(|path| !files.contains_key(path.as_str())
             || files[path.as_str()] == Node::Directory)), "{:?}", missing);
     }
 

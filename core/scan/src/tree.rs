@@ -8,26 +8,26 @@ use std::ops::{Index, IndexMut};
 
 /// A place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NodeIndex(usize);
+pub struct NodeIndex(usize);
 
 /// A package at one place of the tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct TreeNode {
+pub struct TreeNode {
     /// As reported.
-    pub(crate) name: String,
+    pub name: String,
     /// As reported; may be empty.
-    pub(crate) version: Option<String>,
+    pub version: Option<String>,
     /// The package URL.
-    pub(crate) purl: Option<String>,
+    pub purl: Option<String>,
     /// What the graph's node is labelled with.
-    pub(crate) labels: BTreeMap<&'static str, String>,
+    pub labels: BTreeMap<&'static str, String>,
     /// In order of attachment, each name once.
-    pub(crate) children: Vec<NodeIndex>,
+    pub children: Vec<NodeIndex>,
 }
 
 /// The packages below a root that is described elsewhere.
-#[derive(Debug, Default)]
-pub(crate) struct Tree {
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Tree {
     nodes: Vec<TreeNode>,
     root: Vec<NodeIndex>,
     root_names: HashMap<String, usize>,
@@ -35,13 +35,23 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// Puts a node into the tree, attached to nothing yet.
-    pub(crate) fn insert(&mut self, node: TreeNode) -> NodeIndex {
+    pub fn insert(&mut self, node: TreeNode) -> NodeIndex {
         self.nodes.push(node);
         NodeIndex(self.nodes.len() - 1)
     }
 
+    /// How many nodes there are, attached or not.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     /// Attaches a node to the root. One of the same name is replaced, at its place.
-    pub(crate) fn attach_to_root(&mut self, node: NodeIndex) {
+    pub fn attach_to_root(&mut self, node: NodeIndex) {
         let name = self[node].name.clone();
         let place = *self.root_names.entry(name).or_insert(self.root.len());
         match self.root.get_mut(place) {
@@ -51,12 +61,12 @@ impl Tree {
     }
 
     /// The root's children in order of attachment.
-    pub(crate) fn root(&self) -> &[NodeIndex] {
+    pub fn root(&self) -> &[NodeIndex] {
         &self.root
     }
 
     /// Keeps only the root's children for which `keep` says so.
-    pub(crate) fn retain_at_root(&mut self, keep: impl Fn(&TreeNode) -> bool) {
+    pub fn retain_at_root(&mut self, keep: impl Fn(&TreeNode) -> bool) {
         let root = std::mem::take(&mut self.root);
         self.root_names.clear();
         for node in root {
@@ -67,12 +77,12 @@ impl Tree {
     }
 
     /// Every node, attached or not.
-    pub(crate) fn nodes_mut(&mut self) -> impl Iterator<Item = &mut TreeNode> {
+    pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut TreeNode> {
         self.nodes.iter_mut()
     }
 
     /// All nodes below `node`, itself left out, nearest first on each branch.
-    pub(crate) fn below(&self, node: NodeIndex) -> Vec<NodeIndex> {
+    pub fn below(&self, node: NodeIndex) -> Vec<NodeIndex> {
         let mut found = Vec::new();
         let mut open: Vec<NodeIndex> = self[node].children.iter().rev().copied().collect();
         while let Some(next) = open.pop() {

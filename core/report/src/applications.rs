@@ -1,0 +1,75 @@
+//! The results of applications: one for each lock file, folder of archives or binary, after the operating system's.
+
+use regent_scan::{Application, Content, Dependencies, Root, TestedFiles};
+use serde_json::{Value, json};
+
+use crate::graph::{DepGraph, PackageInfo, PackageManager};
+use crate::options::Options;
+use crate::result::{Fact, Facts, Identity, PLUGIN_VERSION, ScanResult, Target};
+
+/// What the results of one image have in common.
+pub(crate) struct Shared<'a> {
+    /// The fact `imageId`.
+    pub(crate) image_id: &'a str,
+    /// The name of the target.
+    pub(crate) target: &'a str,
+    /// The fact `imageNames`.
+    pub(crate) names: Option<Value>,
+    /// The fact `ociDistributionMetadata`.
+    pub(crate) metadata: Option<Value>,
+}
+
+/// The results of applications, in the order in which they were found.
+pub(crate) fn applications<'a>(
+    found: &'a [Application],
+    shared: &'a Shared<'_>,
+    options: &'a Options,
+) -> impl Iterator<Item = ScanResult> + 'a {
+    found.iter().filter_map(move |application| {
+        let mut facts = Facts(own_facts(application)?);
+        facts.add("imageId", Some(json!(shared.image_id)));
+        facts.add("imageNames", shared.names.clone());
+        facts.add("ociDistributionMetadata", shared.metadata.clone());
+        facts.add_text("pluginVersion", Some(PLUGIN_VERSION));
+        Some(ScanResult {
+            identity: Identity {
+                kind: application.kind.as_str(),
+                target_file: Some(application.target_file.clone()),
+                args: None,
+            },
+            target: Target { image: shared.target.to_owned() },
+            facts: facts.0,
+            target_reference: options.target_reference.clone(),
+        })
+    })
+}
+
+/// What tells of the application itself. `None` for one that results leave out.
+fn own_facts(application: &Application) -> Option<Vec<Fact>> {
+    let mut facts = Facts(Vec::new());
+    match &application.content {
+        Content::Dependencies { root, dependencies, tested_files } => {
+            let manager = application.kind.as_str();
+            facts.add("depGraph", Some(json!(dep_graph(root, dependencies, manager))));
+            facts.add(
+                "testedFiles",
+                match tested_files {
+                    TestedFiles::None => None,
+                    TestedFiles::List(names) => Some(json!(names)),
+                    TestedFiles::Path(path) => Some(json!(path)),
+                },
+            );
+        }
+        _ => return None,
+    }
+    Some(facts.0)
+}
+
+fn dep_graph(root: &Root, dependencies: &Dependencies, manager: &'static str) -> DepGraph {
+    let root = PackageInfo { name: root.name.clone(), version: root.version.clone(), purl: None };
+    let manager = PackageManager { name: manager, repositories: Vec::new() };
+    match dependencies {
+        Dependencies::Tree(tree) => DepGraph::fold(tree, root, manager),
+        Dependencies::Graph(graph) => DepGraph::of_graph(graph, root, manager),
+    }
+}

@@ -1,0 +1,58 @@
+//! What is to be kept of a file.
+
+use crate::distil::Distil;
+
+/// What is to be kept of a regular file at some path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Want {
+    /// Its content, if it has no more bytes than this; 0 keeps none.
+    pub(crate) content_bytes: u64,
+    /// The SHA-256 of its content.
+    pub(crate) sha256: bool,
+    /// That it is there, and how large it is.
+    pub(crate) presence: bool,
+    /// What is made of its content as it passes, for files that are too large or too many to be kept.
+    pub(crate) distil: Option<Distil>,
+}
+
+/// Largest lock file or manifest of an application that is read, in bytes. The largest real ones have some 10 MiB.
+const APPLICATION_FILE_BYTES: u64 = 16 << 20;
+
+impl Want {
+    /// Nothing.
+    pub(crate) const NOTHING: Self = Self { content_bytes: 0, sha256: false, presence: false, distil: None };
+    /// The content, up to the limit for all kept files.
+    pub(crate) const CONTENT: Self = Self { content_bytes: u64::MAX, ..Self::NOTHING };
+    /// The content of an application's lock file or manifest.
+    pub(crate) const APPLICATION_FILE: Self = Self { content_bytes: APPLICATION_FILE_BYTES, ..Self::NOTHING };
+    /// The hash.
+    pub(crate) const SHA256: Self = Self { sha256: true, ..Self::NOTHING };
+    /// That it is there.
+    pub(crate) const PRESENCE: Self = Self { presence: true, ..Self::NOTHING };
+
+    /// What a distiller makes of it.
+    pub(crate) const fn distilled(distil: Distil) -> Self {
+        Self { distil: Some(distil), ..Self::NOTHING }
+    }
+
+    /// Whether anything is to be kept.
+    pub(crate) fn any(self) -> bool {
+        self != Self::NOTHING
+    }
+
+    /// Whether this asks for all that `other` asks for.
+    pub(crate) fn covers(self, other: Self) -> bool {
+        self.and(other) == self && (other.distil.is_none() || self.distil == other.distil)
+    }
+
+    /// Both. A file has one distiller: the first that asks.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            content_bytes: self.content_bytes.max(other.content_bytes),
+            sha256: self.sha256 || other.sha256,
+            presence: self.presence || other.presence,
+            distil: self.distil.or(other.distil),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What is found of applications: the packages that no distribution's package manager installed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::graph::Graph;
+use crate::path::LayerPath;
+use crate::tree::Tree;
+
+/// One application: a lock file, a folder of installed packages, a folder of archives, a binary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Application {
+    /// What kind it is.
+    pub kind: ApplicationKind,
+    /// What names it, usually the path of a file: `targetFile` of its result.
+    pub target_file: String,
+    /// What is reported of it in the shape of the scanner being replaced.
+    pub content: Content,
+    /// The packages that are really there: what tables and SBOMs list. Where the shape above has to repeat another
+    /// scanner's mistakes, this doesn't.
+    pub components: Vec<Component>,
+}
+
+/// The kinds of applications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ApplicationKind {
+    /// `composer.json` with `composer.lock`.
+    Composer,
+}
+
+impl ApplicationKind {
+    /// `identity.type` of its result, which is also its graph's package manager.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Composer => "composer",
+        }
+    }
+}
+
+/// What a result tells of an application.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Content {
+    /// A dependency graph.
+    Dependencies {
+        /// The application itself.
+        root: Root,
+        /// What it depends on.
+        dependencies: Dependencies,
+        /// `testedFiles`.
+        tested_files: TestedFiles,
+    },
+    /// Nothing: it is in tables and SBOMs only.
+    Unreported,
+}
+
+/// The root of an application's graph.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Root {
+    /// Its name.
+    pub name: String,
+    /// Its version, where it has one.
+    pub version: Option<String>,
+}
+
+/// Dependencies, in the form in which the ecosystem gives them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Dependencies {
+    /// A tree, which is folded into a graph.
+    Tree(Tree),
+    /// A graph.
+    Graph(Graph),
+}
+
+/// The fact `testedFiles`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TestedFiles {
+    /// The fact is absent.
+    None,
+    /// Names of files, as a list.
+    List(Vec<String>),
+    /// One path, as plain text.
+    Path(String),
+}
+
+/// A package that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// Its ecosystem.
+    pub ecosystem: Ecosystem,
+    /// The part before its name: an npm scope, a Maven group, a Composer vendor, a Go module's directory.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its version, as it is written there.
+    pub version: Option<String>,
+    /// Licences, as they are written there: SPDX expressions or free text.
+    pub licenses: Vec<String>,
+    /// Hashes of what was installed, in lower-case hexadecimal.
+    pub hashes: BTreeSet<(HashAlgorithm, String)>,
+    /// Qualifiers of its package URL.
+    pub qualifiers: BTreeMap<&'static str, String>,
+    /// The files that tell of it. Where all of them belong to a package of the distribution, so does the component.
+    pub evidence: Vec<LayerPath>,
+    /// Index of the layer that brought it, base layer 0.
+    pub layer: usize,
+    /// What it depends on: places in the application's list.
+    pub depends: Vec<usize>,
+}
+
+impl Component {
+    /// A package of which only a file tells.
+    pub fn new(
+        ecosystem: Ecosystem,
+        name: impl Into<String>,
+        version: Option<String>,
+        evidence: LayerPath,
+        layer: usize,
+    ) -> Self {
+        Self {
+            ecosystem,
+            namespace: None,
+            name: name.into(),
+            version,
+            licenses: Vec::new(),
+            hashes: BTreeSet::new(),
+            qualifiers: BTreeMap::new(),
+            evidence: vec![evidence],
+            layer,
+            depends: Vec::new(),
+        }
+    }
+
+    /// The same with a namespace: what is before the last slash of `full_name`, if there is one.
+    #[must_use]
+    pub fn with_full_name(mut self, full_name: &str) -> Self {
+        let (namespace, name) =
+            full_name.rsplit_once('/').map_or((None, full_name), |(before, name)| (Some(before), name));
+        self.namespace = namespace.map(str::to_owned);
+        name.clone_into(&mut self.name);
+        self
+    }
+}
+
+/// The ecosystem of a package: the type of its package URL (package-url/purl-spec, PURL-TYPES).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Ecosystem {
+    /// Cargo crates.
+    Cargo,
+    /// PHP's Composer.
+    Composer,
+    /// Conda packages.
+    Conda,
+    /// Ruby gems.
+    Gem,
+    /// Go modules.
+    Golang,
+    /// Elixir's and Erlang's Hex.
+    Hex,
+    /// Java's Maven.
+    Maven,
+    /// npm.
+    Npm,
+    /// .NET's `NuGet`.
+    Nuget,
+    /// Python.
+    Pypi,
+    /// Swift packages.
+    Swift,
+}
+
+impl Ecosystem {
+    /// The type of the package URL.
+    pub fn purl_type(self) -> &'static str {
+        match self {
+            Self::Cargo => "cargo",
+            Self::Composer => "composer",
+            Self::Conda => "conda",
+            Self::Gem => "gem",
+            Self::Golang => "golang",
+            Self::Hex => "hex",
+            Self::Maven => "maven",
+            Self::Npm => "npm",
+            Self::Nuget => "nuget",
+            Self::Pypi => "pypi",
+            Self::Swift => "swift",
+        }
+    }
+}
+
+/// Hash algorithms that lock files and archives name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HashAlgorithm {
+    /// MD5.
+    Md5,
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}

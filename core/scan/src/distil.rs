@@ -1,0 +1,61 @@
+//! Files that are too large or too many to be kept, reduced to what analyzers need while they pass.
+//!
+//! A distiller sees a file's bytes once, in pieces, and what it makes of them depends on nothing else: it is part of
+//! the layer's capture. One file here for each kind; `Distil` and `Distilled` name them all.
+
+mod package_json;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::Limits;
+
+pub use package_json::InstalledManifest;
+
+/// The kinds of distillers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Distil {
+    /// A `package.json` below `node_modules`.
+    PackageJson,
+}
+
+/// What a distiller made of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Distilled {
+    /// A `package.json` below `node_modules`.
+    PackageJson(InstalledManifest),
+}
+
+/// Something that reads a file as it passes.
+pub(crate) trait Distiller {
+    /// Takes the next piece. False: nothing more is needed, the rest of the file is skipped.
+    fn take(&mut self, piece: &[u8]) -> bool;
+
+    /// What it made of the file. `None`: it is not what its name promised, and is treated like any other file.
+    fn finish(self: Box<Self>) -> Option<Distilled>;
+}
+
+impl Distil {
+    /// Begins with a file of that size. `limits` bound what it may cost.
+    pub(crate) fn start(self, size_bytes: u64, limits: &Limits) -> Box<dyn Distiller> {
+        match self {
+            Self::PackageJson => Box::new(package_json::Reader::new(size_bytes, limits)),
+        }
+    }
+
+    /// The same for a file that was kept as a whole.
+    pub(crate) fn of_content(self, content: &[u8], limits: &Limits) -> Option<Distilled> {
+        let mut distiller = self.start(content.len() as u64, limits);
+        distiller.take(content);
+        distiller.finish()
+    }
+}
+
+impl Distilled {
+    /// Bytes that it takes in memory, about: counted as kept bytes of its layer.
+    pub(crate) fn cost_bytes(&self) -> usize {
+        match self {
+            Self::PackageJson(manifest) => manifest.cost_bytes(),
+        }
+    }
+}

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use regent_oci::{ImageRef, Platform};
 use regent_report::{Digests, ImageFacts, ImageName, Options, ScanResponse, scan_result};
-use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analyze};
+use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analyze, attribute_packages};
 
 pub use error::Error;
 
@@ -192,13 +192,19 @@ async fn analyze_layers(
         let step = tokio::task::spawn_blocking(move || {
             let (overlay, missing) = Overlay::new(&given, &own);
             if missing.is_empty() || is_last {
-                Step::Findings(analyze(&overlay, &interest))
+                let mut findings = analyze(&overlay, &interest);
+                drop(overlay);
+                attribute_packages(&mut findings, &given, &own);
+                Step::Findings(Box::new(findings))
             } else {
                 Step::Again(missing)
             }
         });
         match step.await.map_err(|_| Error::Stopped)? {
-            Step::Findings(findings) => return Ok(findings),
+            Step::Findings(mut findings) => {
+                findings.place_layers(&read.places);
+                return Ok(*findings);
+            }
             Step::Again(missing) => layers.read_again(missing, read).await?,
         }
     }
@@ -206,7 +212,7 @@ async fn analyze_layers(
 }
 
 enum Step {
-    Findings(Findings),
+    Findings(Box<Findings>),
     Again(Vec<MissingTarget>),
 }
 

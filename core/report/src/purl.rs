@@ -117,6 +117,7 @@ mod tests {
             provides: vec![],
             depends: vec![],
             auto_installed: false,
+            layer: None,
             detail,
         }
     }

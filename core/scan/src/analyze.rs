@@ -21,7 +21,7 @@ mod want;
 
 use std::sync::LazyLock;
 
-use crate::finding::{Findings, Gap};
+use crate::finding::{Findings, Gap, Packages};
 use crate::interest::Interest;
 use crate::overlay::Overlay;
 use crate::path::LayerPath;
@@ -93,6 +93,10 @@ static ANALYZERS: [Analyzer; 9] = [
     composer::ANALYZER,
 ];
 
+/// The rows that read a distribution's packages, in their order.
+static DATABASES: [Analyzer; 5] =
+    [apk::ANALYZER, dpkg::STATUS_ANALYZER, rpm::ANALYZER, dpkg::STATUS_DIRECTORY_ANALYZER, chisel::ANALYZER];
+
 /// The pattern of analyzers that know their files by path.
 fn no_pattern(_: &str) -> Want {
     Want::NOTHING
@@ -134,6 +138,30 @@ pub(crate) fn linked_directories() -> &'static [&'static str] {
     &PATHS
 }
 
+/// Whether a distribution's packages may be read from a file at this path.
+pub(crate) fn is_database(path: &str) -> bool {
+    DATABASES.iter().any(|analyzer| {
+        analyzer.files.contains(&path)
+            || analyzer.directories.iter().any(|directory| is_below(path, directory))
+    })
+}
+
+/// Whether a file of a database may lie below this path.
+pub(crate) fn is_above_database(path: &str) -> bool {
+    let mut files = DATABASES.iter().flat_map(|analyzer| analyzer.files.iter().chain(analyzer.directories));
+    path == "/" || files.any(|file| is_below(file, path))
+}
+
+/// The distribution's packages alone.
+pub(crate) fn packages(overlay: &Overlay) -> Packages {
+    let mut findings = Findings::default();
+    let view = View { overlay, interest: &Interest::default() };
+    for analyzer in &DATABASES {
+        (analyzer.run)(&view, &mut findings);
+    }
+    findings.packages
+}
+
 /// What each analyzer does, in the order of the table.
 pub fn analyzers() -> impl Iterator<Item = &'static About> {
     ANALYZERS.iter().map(|analyzer| &analyzer.about)
@@ -161,4 +189,4 @@ pub fn analyze(overlay: &Overlay, interest: &Interest) -> Findings {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

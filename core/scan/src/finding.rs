@@ -25,6 +25,21 @@ pub struct Findings {
     pub gaps: Vec<Gap>,
 }
 
+impl Findings {
+    /// Changes the indices of layers: `places` has the new one of each. For images of which layers are missing, since
+    /// the overlay knows only those that are there.
+    pub fn place_layers(&mut self, places: &[usize]) {
+        let place = |layer: &mut usize| {
+            if let Some(&new) = places.get(*layer) {
+                *layer = new;
+            }
+        };
+        self.packages.list.iter_mut().filter_map(|package| package.layer.as_mut()).for_each(place);
+        let components = self.applications.iter_mut().flat_map(|application| &mut application.components);
+        components.map(|component| &mut component.layer).for_each(place);
+    }
+}
+
 /// The operating system release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OsRelease {
@@ -88,6 +103,9 @@ pub struct Package {
     pub depends: Vec<String>,
     /// Installed only because another package needed it (deb `extended_states`).
     pub auto_installed: bool,
+    /// Index of the newest layer whose copy of the database brought this version (again), base layer 0.
+    /// `None` where that was not looked at.
+    pub layer: Option<usize>,
     /// What only its format has.
     pub detail: PackageDetail,
 }

@@ -10,6 +10,7 @@
 
 mod analyze;
 mod application;
+mod attribution;
 mod capture;
 mod components;
 mod distil;
@@ -30,6 +31,7 @@ pub use application::{
     Application, ApplicationKind, Component, Content, Dependencies, Ecosystem, HashAlgorithm, Root,
     TestedFiles,
 };
+pub use attribution::attribute_packages;
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
 pub use distil::{Distilled, InstalledManifest};
 pub use error::Error;

@@ -22,6 +22,7 @@ fn package(text: &str) -> Package {
         provides: provides.iter().map(|p| p.trim_start_matches('+').to_owned()).collect(),
         depends: depends.into_iter().map(str::to_owned).collect(),
         auto_installed,
+        layer: None,
         detail: PackageDetail::Deb,
     }
 }

@@ -32,6 +32,7 @@ fn package(name: &str, source: Option<&str>, depends: &[&str]) -> Package {
         provides: vec![],
         depends: depends.iter().map(|&d| d.to_owned()).collect(),
         auto_installed: false,
+        layer: None,
         detail: PackageDetail::Deb,
     }
 }

@@ -12,6 +12,7 @@ fn package(name: &str, version: &str, source: Option<(&str, Option<&str>)>) -> P
         provides: vec![],
         depends: vec![],
         auto_installed: false,
+        layer: None,
         detail: PackageDetail::Deb,
     }
 }

@@ -95,6 +95,7 @@ impl Record {
             provides: self.provides,
             depends: self.depends,
             auto_installed: false,
+            layer: None,
             detail: PackageDetail::Apk,
         });
     }

@@ -90,6 +90,7 @@ impl PackageList {
             provides: Vec::new(),
             depends: Vec::new(),
             auto_installed: false,
+            layer: None,
             detail: PackageDetail::Chisel,
         });
     }

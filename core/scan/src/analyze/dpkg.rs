@@ -133,6 +133,7 @@ impl Stanza {
             provides: self.provides,
             depends: self.depends,
             auto_installed: false,
+            layer: None,
             detail: PackageDetail::Deb,
         });
     }

@@ -96,6 +96,7 @@ mod tests {
             provides: Vec::new(),
             depends: Vec::new(),
             auto_installed: false,
+            layer: None,
             detail: PackageDetail::Deb,
         };
         let mut list = PackageList::default();

@@ -65,24 +65,26 @@ fn overlay(layers: &[&[(&str, &[u8])]]) -> Overlay {
 }
 
 pub(super) fn overlay_of(layers: impl Iterator<Item = Vec<Entry>>) -> Overlay {
-    let layers: Vec<_> = layers
-        .map(|entries| {
-            let capture = Capture {
-                version: CAPTURE_VERSION,
-                entries,
-                hidden_by_files: Vec::new(),
-                hidden_by_directories: Vec::new(),
-            };
-            CapturedLayer::from_cache(Digest::sha256(b"layer"), capture).unwrap()
-        })
-        .collect();
-    let (overlay, missing) = Overlay::new(&layers, &Limits::default());
+    let (overlay, missing) = Overlay::new(&captured_layers(layers), &Limits::default());
     assert_eq!(missing, []);
     overlay
 }
 
+/// Layers with these entries, base layer first.
+pub(crate) fn captured_layers(layers: impl Iterator<Item = Vec<Entry>>) -> Vec<CapturedLayer> {
+    let capture = |entries| Capture {
+        version: CAPTURE_VERSION,
+        entries,
+        hidden_by_files: Vec::new(),
+        hidden_by_directories: Vec::new(),
+    };
+    layers
+        .map(|entries| CapturedLayer::from_cache(Digest::sha256(b"layer"), capture(entries)).unwrap())
+        .collect()
+}
+
 /// A file, kept as a layer's capture would keep it.
-pub(super) fn file(path: &str, content: &[u8]) -> Entry {
+pub(crate) fn file(path: &str, content: &[u8]) -> Entry {
     let path = LayerPath::new(path);
     let want = wants(&path);
     assert!(want.any(), "{path}");

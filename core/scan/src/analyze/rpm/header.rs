@@ -63,6 +63,7 @@ pub(super) fn parse(header: &[u8]) -> Option<Package> {
         provides: Vec::new(),
         depends: Vec::new(),
         auto_installed: false,
+        layer: None,
         detail: PackageDetail::Rpm {
             epoch,
             modularity: present(modularity),

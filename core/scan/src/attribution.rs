@@ -1,0 +1,120 @@
+//! Which layer brought a package of the distribution.
+
+use std::collections::HashMap;
+
+use crate::analyze;
+use crate::capture::{CapturedLayer, EntryKind};
+use crate::finding::{Findings, Package};
+use crate::limits::Limits;
+use crate::overlay::Overlay;
+
+/// States of the database that are looked at. Images have some ten layers with a database; of one with more than
+/// this, packages are attributed to the newest states only.
+const MAX_STATES: usize = 64;
+
+/// Says of each package which layer brought it: the newest one whose copy of the database introduced that version,
+/// also where it had been there before and was gone in between.
+///
+/// `layers` are those that the findings are of, base layer first. The database is read once more for each layer that
+/// has a copy of it, or changes something about its files.
+pub fn attribute_packages(findings: &mut Findings, layers: &[CapturedLayer], limits: &Limits) {
+    let format = findings.packages.format;
+    if findings.packages.list.is_empty() {
+        return;
+    }
+    let changing: Vec<usize> = (0..layers.len()).filter(|&layer| changes_database(layers, layer)).collect();
+    let states = changing.get(changing.len().saturating_sub(MAX_STATES)..).unwrap_or_default();
+    let mut brought: HashMap<(String, Option<String>), usize> = HashMap::new();
+    for &layer in states {
+        let Some(below) = layers.get(..=layer) else { continue };
+        // What the newest state has is what was found.
+        let packages = if Some(&layer) == states.last() {
+            findings.packages.list.iter().map(key).collect::<Vec<_>>()
+        } else {
+            let packages = analyze::packages(&Overlay::new(below, limits).0);
+            if packages.format == format { packages.list.iter().map(key).collect() } else { Vec::new() }
+        };
+        let now = packages.into_iter().map(|key| {
+            let since = brought.get(&key).copied().unwrap_or(layer);
+            (key, since)
+        });
+        brought = now.collect();
+    }
+    for package in &mut findings.packages.list {
+        package.layer = brought.get(&key(package)).copied();
+    }
+}
+
+fn key(package: &Package) -> (String, Option<String>) {
+    (package.name.clone(), package.version.clone())
+}
+
+/// Whether a layer has a file of a database, a link that may stand for one, or something that may hide one. Links lead
+/// anywhere, so that each counts whose own path is one of a database or a directory above one.
+fn changes_database(layers: &[CapturedLayer], layer: usize) -> bool {
+    let Some(captured) = layers.get(layer) else { return false };
+    captured.capture.entries.iter().any(|entry| {
+        let path = entry.path.as_str();
+        match entry.kind {
+            EntryKind::File(_) | EntryKind::HardLink(_) => analyze::is_database(path),
+            EntryKind::Symlink(_) | EntryKind::Whiteout | EntryKind::Opaque => {
+                analyze::is_database(path) || analyze::is_above_database(path)
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyze::tests::{captured_layers, file};
+    use crate::capture::Entry;
+    use crate::path::LayerPath;
+    use crate::{Interest, analyze};
+
+    const STATUS: &str = "/var/lib/dpkg/status";
+
+    fn status(packages: &[(&str, &str)]) -> Entry {
+        let text: String = packages
+            .iter()
+            .map(|(name, version)| format!("Package: {name}\nVersion: {version}\n\n"))
+            .collect();
+        file(STATUS, text.as_bytes())
+    }
+
+    fn brought(layers: Vec<Vec<Entry>>) -> Vec<(String, Option<usize>)> {
+        let layers = captured_layers(layers.into_iter());
+        let (overlay, _) = Overlay::new(&layers, &Limits::default());
+        let mut findings = analyze(&overlay, &Interest::default());
+        attribute_packages(&mut findings, &layers, &Limits::default());
+        findings.packages.list.into_iter().map(|package| (package.name, package.layer)).collect()
+    }
+
+    fn named(expected: &[(&str, usize)]) -> Vec<(String, Option<usize>)> {
+        expected.iter().map(|(name, layer)| ((*name).to_owned(), Some(*layer))).collect()
+    }
+
+    #[test]
+    fn a_package_is_of_the_layer_that_brought_its_version_last() {
+        let layers = vec![
+            vec![status(&[("base", "1"), ("changed", "1"), ("back", "1")])],
+            vec![file("/usr/bin/node", b"unrelated")],
+            vec![status(&[("base", "1"), ("changed", "2"), ("new", "1")])],
+            vec![status(&[("base", "1"), ("changed", "2"), ("new", "1"), ("back", "1")])],
+        ];
+        assert_eq!(brought(layers), named(&[("base", 0), ("changed", 2), ("new", 2), ("back", 3)]));
+    }
+
+    #[test]
+    fn a_removed_database_brings_everything_anew() {
+        let gone = Entry { path: LayerPath::new("/var/lib/dpkg"), kind: EntryKind::Whiteout };
+        let layers = vec![vec![status(&[("a", "1")])], vec![gone], vec![status(&[("a", "1")])]];
+        assert_eq!(brought(layers), named(&[("a", 2)]));
+    }
+
+    #[test]
+    fn with_very_many_states_the_newest_decide() {
+        let layers = (0..200).map(|n| vec![status(&[("a", "1"), ("b", &n.to_string())])]).collect();
+        assert_eq!(brought(layers), named(&[("a", 200 - MAX_STATES), ("b", 199)]));
+    }
+}

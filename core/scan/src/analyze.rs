@@ -10,6 +10,7 @@ mod binaries;
 mod chisel;
 mod composer;
 mod dpkg;
+mod node;
 mod os_release;
 mod packages;
 mod pairs;
@@ -81,7 +82,7 @@ pub enum Reported {
 ///
 /// An image may hold several package databases, and one is reported: the first with a package in the order of the
 /// rows here. Those after it aren't read.
-static ANALYZERS: [Analyzer; 9] = [
+static ANALYZERS: [Analyzer; 10] = [
     os_release::ANALYZER,
     apk::ANALYZER,
     dpkg::STATUS_ANALYZER,
@@ -90,6 +91,7 @@ static ANALYZERS: [Analyzer; 9] = [
     chisel::ANALYZER,
     runtime::ANALYZER,
     binaries::ANALYZER,
+    node::ANALYZER,
     composer::ANALYZER,
 ];
 

@@ -24,6 +24,16 @@ pub struct Application {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ApplicationKind {
+    /// `package.json` with `package-lock.json`.
+    Npm,
+    /// `package.json` with `yarn.lock`.
+    Yarn,
+    /// `package.json` with `pnpm-lock.yaml`.
+    Pnpm,
+    /// Packages installed in `node_modules`.
+    NodeModules,
+    /// Packages in the virtual store that pnpm makes in `node_modules`.
+    PnpmStore,
     /// `composer.json` with `composer.lock`.
     Composer,
 }
@@ -32,6 +42,9 @@ impl ApplicationKind {
     /// `identity.type` of its result, which is also its graph's package manager.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Npm | Self::NodeModules => "npm",
+            Self::Yarn => "yarn",
+            Self::Pnpm | Self::PnpmStore => "pnpm",
             Self::Composer => "composer",
         }
     }

@@ -1,5 +1,6 @@
 //! Files of applications: a manifest and its lock in one directory.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
@@ -24,11 +25,15 @@ impl<'a> Text<'a> {
         Some(Self { file, content })
     }
 
+    /// The content as text, without a byte order mark. Bytes that aren't UTF-8 become replacement characters, as for
+    /// readers of the ecosystems.
+    pub(super) fn lossy(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(self.content))
+    }
+
     /// The content as JSON; a file that can't be read so is a gap, and costs itself only.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Gap> {
-        // Bytes that aren't UTF-8 become replacement characters, as for readers of the ecosystem.
-        let text = String::from_utf8_lossy(self.content);
-        serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|error| {
+        serde_json::from_str(&self.lossy()).map_err(|error| {
             self.gap("file_unreadable", &format!("the file is not what its name says: {error}"))
         })
     }

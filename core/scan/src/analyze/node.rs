@@ -1,0 +1,203 @@
+//! npm, yarn and pnpm: a lock file beside its `package.json`.
+//!
+//! One directory gives one application, by the first of its lock files in the order of `LOCKS`; one that can't be read
+//! is a gap, and the installed packages beside it are reported instead. Each format of lock file is read by a function
+//! `read(&NodeManifest, &Lock) -> Result<Resolved, Unreadable>` in a file of its own below.
+
+#![expect(dead_code, reason = "the readers of the single formats come next")]
+
+mod manifest;
+
+use std::collections::HashMap;
+
+use super::pairs::Text;
+use super::{About, Analyzer, Reported, View, Want};
+use crate::application::{
+    Application, ApplicationKind, Component, Content, Dependencies, Ecosystem, Root, TestedFiles,
+};
+use crate::finding::{Findings, Gap};
+use crate::overlay::{Overlay, OverlayFile};
+use crate::path::LayerPath;
+
+use manifest::NodeManifest;
+
+const MANIFEST: &str = "package.json";
+
+/// The lock files, the one that counts first.
+const LOCKS: [(&str, ApplicationKind); 3] = [
+    ("package-lock.json", ApplicationKind::Npm),
+    ("yarn.lock", ApplicationKind::Yarn),
+    ("pnpm-lock.yaml", ApplicationKind::Pnpm),
+];
+
+/// The row of the table.
+pub(super) const ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "Node packages (npm, yarn, pnpm lock files)",
+        detects: "The locked packages that the manifest requires, without those for development.",
+        files: &[
+            "**/package.json with **/package-lock.json (versions 1 to 3)",
+            "**/package.json with **/yarn.lock (classic and berry)",
+            "**/package.json with **/pnpm-lock.yaml (versions 5, 6, 9)",
+        ],
+        limits: &["16 MiB a file", "200,000 packages and 2,000,000 dependencies of an application"],
+        reported: Reported::Everywhere,
+    },
+    files: &[],
+    directories: &[],
+    pattern,
+    run,
+};
+
+fn pattern(path: &str) -> Want {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_ours = name == MANIFEST || LOCKS.iter().any(|(lock, _)| *lock == name);
+    // Packages bring lock files and manifests of their own, which say nothing of what is installed.
+    if is_ours && !directory_of(path).contains("node_modules") {
+        Want::APPLICATION_FILE
+    } else {
+        Want::NOTHING
+    }
+}
+
+fn directory_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+fn run(view: &View<'_>, findings: &mut Findings) {
+    for project in projects(view.overlay) {
+        match project.read() {
+            Ok(application) => findings.applications.push(application),
+            Err(gap) => findings.gaps.push(gap),
+        }
+    }
+}
+
+/// A directory with a manifest and a lock file.
+struct Project<'a> {
+    manifest: Text<'a>,
+    lock: Text<'a>,
+    kind: ApplicationKind,
+}
+
+/// In merge order of the first file of each directory.
+fn projects(overlay: &Overlay) -> Vec<Project<'_>> {
+    let mut order = Vec::new();
+    let mut found: HashMap<LayerPath, (Option<Text<'_>>, [Option<Text<'_>>; LOCKS.len()])> = HashMap::new();
+    for text in overlay.files().filter_map(Text::of) {
+        let path = &text.file.path;
+        let lock = LOCKS.iter().position(|(name, _)| *name == path.file_name());
+        if (lock.is_none() && path.file_name() != MANIFEST)
+            || directory_of(path.as_str()).contains("node_modules")
+        {
+            continue;
+        }
+        let directory = path.parent();
+        let (manifest, locks) = found.entry(directory.clone()).or_insert_with(|| {
+            order.push(directory);
+            (None, [None; LOCKS.len()])
+        });
+        match lock.and_then(|lock| locks.get_mut(lock)) {
+            Some(slot) => *slot = Some(text),
+            None => *manifest = Some(text),
+        }
+    }
+    order
+        .iter()
+        .filter_map(|directory| {
+            let (manifest, locks) = found.get(directory)?;
+            let (lock, (_, kind)) = locks.iter().zip(LOCKS).find_map(|(lock, row)| Some(((*lock)?, row)))?;
+            Some(Project { manifest: (*manifest)?, lock, kind })
+        })
+        .collect()
+}
+
+impl Project<'_> {
+    fn read(&self) -> Result<Application, Gap> {
+        let manifest = NodeManifest::parse(&self.manifest.lossy())
+            .map_err(|Unreadable { code, reason }| self.manifest.gap(code, &reason))?;
+        let lock_text = self.lock.lossy();
+        let lock = Lock { text: &lock_text, file: self.lock.file };
+        let resolved = match self.kind {
+            ApplicationKind::Yarn => yarn(&manifest, &lock),
+            ApplicationKind::Pnpm => pnpm(&manifest, &lock),
+            _ => npm(&manifest, &lock),
+        };
+        let Resolved { dependencies, components } =
+            resolved.map_err(|Unreadable { code, reason }| self.lock.gap(code, &reason))?;
+        if matches!(&dependencies, Dependencies::Graph(graph) if graph.is_cut()) {
+            return Err(self
+                .lock
+                .gap("dependency_limit_reached", "the locked packages make too large a graph"));
+        }
+        let names = [self.manifest, self.lock].map(|text| text.file.path.file_name().to_owned());
+        Ok(Application {
+            kind: self.kind,
+            target_file: self.manifest.file.path.as_str().to_owned(),
+            content: Content::Dependencies {
+                root: Root {
+                    name: manifest.name.unwrap_or_else(|| MANIFEST.to_owned()),
+                    version: manifest.version,
+                },
+                dependencies,
+                tested_files: TestedFiles::List(names.into()),
+            },
+            components,
+        })
+    }
+}
+
+fn npm(_: &NodeManifest, _: &Lock<'_>) -> Result<Resolved, Unreadable> {
+    Err(Unreadable::lock("this format is not read"))
+}
+
+fn yarn(_: &NodeManifest, _: &Lock<'_>) -> Result<Resolved, Unreadable> {
+    Err(Unreadable::lock("this format is not read"))
+}
+
+fn pnpm(_: &NodeManifest, _: &Lock<'_>) -> Result<Resolved, Unreadable> {
+    Err(Unreadable::lock("this format is not read"))
+}
+
+/// A lock file, as its readers get it.
+struct Lock<'a> {
+    /// Its text, without a byte order mark.
+    text: &'a str,
+    file: &'a OverlayFile,
+}
+
+impl Lock<'_> {
+    /// A locked package, with `@scope/name` for a name.
+    fn component(&self, full_name: &str, version: &str) -> Component {
+        let version = Some(version.to_owned());
+        Component::new(Ecosystem::Npm, "", version, self.file.path.clone(), self.file.layer)
+            .with_full_name(full_name)
+    }
+}
+
+/// What a lock file says of the packages that a manifest requires.
+struct Resolved {
+    /// In the shape of the scanner being replaced.
+    dependencies: Dependencies,
+    /// The locked packages among them, under their true names; none that is missing from the lock file.
+    components: Vec<Component>,
+}
+
+/// Why a file can't be used: code and reason of the gap.
+#[derive(Debug)]
+struct Unreadable {
+    code: &'static str,
+    reason: String,
+}
+
+impl Unreadable {
+    /// The file is not what its name says.
+    fn lock(reason: impl std::fmt::Display) -> Self {
+        Self { code: "file_unreadable", reason: format!("the file is not what its name says: {reason}") }
+    }
+
+    /// The file is larger, in some way, than is dealt with.
+    fn limit(reason: &str) -> Self {
+        Self { code: "dependency_limit_reached", reason: reason.to_owned() }
+    }
+}

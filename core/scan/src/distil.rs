@@ -5,6 +5,8 @@
 
 mod package_json;
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
@@ -32,7 +34,11 @@ pub(crate) trait Distiller {
     fn take(&mut self, piece: &[u8]) -> bool;
 
     /// What it made of the file. `None`: it is not what its name promised, and is treated like any other file.
-    fn finish(self: Box<Self>) -> Option<Distilled>;
+    ///
+    /// # Errors
+    /// Where it needed the disk and that failed. The layer can't be read then: a capture depends on nothing but the
+    /// layer's bytes, so a full disk must not become a part of it.
+    fn finish(self: Box<Self>) -> io::Result<Option<Distilled>>;
 }
 
 impl Distil {
@@ -44,7 +50,7 @@ impl Distil {
     }
 
     /// The same for a file that was kept as a whole.
-    pub(crate) fn of_content(self, content: &[u8], limits: &Limits) -> Option<Distilled> {
+    pub(crate) fn of_content(self, content: &[u8], limits: &Limits) -> io::Result<Option<Distilled>> {
         let mut distiller = self.start(content.len() as u64, limits);
         distiller.take(content);
         distiller.finish()

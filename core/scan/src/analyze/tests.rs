@@ -92,7 +92,7 @@ pub(crate) fn file(path: &str, content: &[u8]) -> Entry {
         size_bytes: content.len() as u64,
         content: (want.content_bytes > 0).then(|| content.to_vec().into()),
         sha256: want.sha256.then(|| Digest::sha256(content)),
-        distilled: want.distil.and_then(|distil| distil.of_content(content, &Limits::default())),
+        distilled: want.distil.and_then(|distil| distil.of_content(content, &Limits::default()).unwrap()),
     };
     Entry { path, kind: EntryKind::File(kept) }
 }

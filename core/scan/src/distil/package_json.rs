@@ -1,6 +1,8 @@
 //! `package.json` of an installed package: what it is, and what it depends on. Readmes and scripts, which are most of
 //! such files, are left out.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Distilled, Distiller};
@@ -122,12 +124,12 @@ impl Distiller for Reader {
         !self.is_too_large
     }
 
-    fn finish(self: Box<Self>) -> Option<Distilled> {
+    fn finish(self: Box<Self>) -> io::Result<Option<Distilled>> {
         // An empty file counts as no file at all.
         if self.text.is_empty() && !self.is_too_large {
-            return None;
+            return Ok(None);
         }
-        Some(Distilled::PackageJson(InstalledManifest::parse(&self.text)))
+        Ok(Some(Distilled::PackageJson(InstalledManifest::parse(&self.text))))
     }
 }
 

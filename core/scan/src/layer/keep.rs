@@ -193,7 +193,10 @@ impl<'a> Keeper<'a> {
             size_bytes,
             content: keeps_content.then(|| Bytes::from(content.into_boxed_slice())),
             sha256: digester.map(regent_oci::Digester::finish),
-            distilled: distiller.and_then(|distiller| distiller.finish()),
+            distilled: match distiller {
+                Some(distiller) => distiller.finish().map_err(Fault::Read)?,
+                None => None,
+            },
         })
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use regent_scan::{NodeIndex, Package, Tree, TreeNode};
+use regent_scan::{NodeIndex, Package, PackageDetail, Tree, TreeNode};
 
 use crate::path_count::{Place, too_frequent};
 
@@ -86,7 +86,9 @@ impl<'a> Database<'a> {
             .map(|(package, &times)| {
                 let mut seen = HashSet::new();
                 let distinct = package.depends.iter().map(String::as_str).filter(|name| seen.insert(*name));
-                if times == 0 { Vec::new() } else { distinct.filter_map(|name| resolve(&name)).collect() }
+                // Those of rpm are known and not reported: the scanner being replaced has none.
+                let is_left_out = times == 0 || matches!(package.detail, PackageDetail::Rpm { .. });
+                if is_left_out { Vec::new() } else { distinct.filter_map(|name| resolve(&name)).collect() }
             })
             .collect();
         Self { packages, names, depends, listed }

@@ -110,16 +110,7 @@ mod tests {
     use regent_scan::Source;
 
     fn package(name: &str, version: &str, detail: PackageDetail) -> Package {
-        Package {
-            name: name.into(),
-            version: Some(version.into()).filter(|v: &String| !v.is_empty()),
-            source: None,
-            provides: vec![],
-            depends: vec![],
-            auto_installed: false,
-            layer: None,
-            detail,
-        }
+        Package::new(name, Some(version.into()).filter(|v: &String| !v.is_empty()), detail)
     }
 
     fn os(name: &str, version: &str) -> OsRelease {

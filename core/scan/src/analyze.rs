@@ -81,7 +81,7 @@ pub enum Reported {
 /// All analyzers, in the order in which they run, which is the order of their results.
 ///
 /// An image may hold several package databases, and one is reported: the first with a package in the order of the
-/// rows here. Those after it aren't read.
+/// rows here. Those after it are in tables and SBOMs.
 static ANALYZERS: [Analyzer; 10] = [
     os_release::ANALYZER,
     apk::ANALYZER,
@@ -154,14 +154,14 @@ pub(crate) fn is_above_database(path: &str) -> bool {
     path == "/" || files.any(|file| is_below(file, path))
 }
 
-/// The distribution's packages alone.
-pub(crate) fn packages(overlay: &Overlay) -> Packages {
+/// The distribution's packages alone: what the databases hold, the reported one first.
+pub(crate) fn databases(overlay: &Overlay) -> Vec<Packages> {
     let mut findings = Findings::default();
     let view = View { overlay, interest: &Interest::default() };
     for analyzer in &DATABASES {
         (analyzer.run)(&view, &mut findings);
     }
-    findings.packages
+    std::iter::once(findings.packages).chain(findings.further_packages).collect()
 }
 
 /// What each analyzer does, in the order of the table.

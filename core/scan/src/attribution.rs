@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::analyze;
 use crate::capture::{CapturedLayer, EntryKind};
-use crate::finding::{Findings, Package};
+use crate::finding::{Findings, Package, PackageFormat, Packages};
 use crate::limits::Limits;
 use crate::overlay::Overlay;
 
@@ -18,21 +18,19 @@ const MAX_STATES: usize = 64;
 /// `layers` are those that the findings are of, base layer first. The database is read once more for each layer that
 /// has a copy of it, or changes something about its files.
 pub fn attribute_packages(findings: &mut Findings, layers: &[CapturedLayer], limits: &Limits) {
-    let format = findings.packages.format;
     if findings.packages.list.is_empty() {
         return;
     }
     let changing: Vec<usize> = (0..layers.len()).filter(|&layer| changes_database(layers, layer)).collect();
     let states = changing.get(changing.len().saturating_sub(MAX_STATES)..).unwrap_or_default();
-    let mut brought: HashMap<(String, Option<String>), usize> = HashMap::new();
+    let mut brought: HashMap<Key, usize> = HashMap::new();
     for &layer in states {
         let Some(below) = layers.get(..=layer) else { continue };
         // What the newest state has is what was found.
         let packages = if Some(&layer) == states.last() {
-            findings.packages.list.iter().map(key).collect::<Vec<_>>()
+            keys(findings.databases())
         } else {
-            let packages = analyze::packages(&Overlay::new(below, limits).0);
-            if packages.format == format { packages.list.iter().map(key).collect() } else { Vec::new() }
+            keys(&analyze::databases(&Overlay::new(below, limits).0))
         };
         let now = packages.into_iter().map(|key| {
             let since = brought.get(&key).copied().unwrap_or(layer);
@@ -40,13 +38,24 @@ pub fn attribute_packages(findings: &mut Findings, layers: &[CapturedLayer], lim
         });
         brought = now.collect();
     }
-    for package in &mut findings.packages.list {
-        package.layer = brought.get(&key(package)).copied();
+    for database in findings.databases_mut() {
+        let format = database.format;
+        for package in &mut database.list {
+            package.layer = brought.get(&key(format, package)).copied();
+        }
     }
 }
 
-fn key(package: &Package) -> (String, Option<String>) {
-    (package.name.clone(), package.version.clone())
+/// What stays the same of a package from layer to layer.
+type Key = (PackageFormat, String, Option<String>);
+
+fn key(format: PackageFormat, package: &Package) -> Key {
+    (format, package.name.clone(), package.version.clone())
+}
+
+fn keys<'a>(databases: impl IntoIterator<Item = &'a Packages>) -> Vec<Key> {
+    let of_one = |database: &'a Packages| database.list.iter().map(|package| key(database.format, package));
+    databases.into_iter().flat_map(of_one).collect()
 }
 
 /// Whether a layer has a file of a database, a link that may stand for one, or something that may hide one. Links lead

@@ -3,6 +3,7 @@
 //! A distiller sees a file's bytes once, in pieces, and what it makes of them depends on nothing else: it is part of
 //! the layer's capture. One file here for each kind; `Distil` and `Distilled` name them all.
 
+mod debian_copyright;
 mod package_json;
 
 use std::io;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 
+pub use debian_copyright::DebianCopyright;
 pub use package_json::InstalledManifest;
 
 /// The kinds of distillers.
@@ -18,6 +20,8 @@ pub use package_json::InstalledManifest;
 pub(crate) enum Distil {
     /// A `package.json` below `node_modules`.
     PackageJson,
+    /// A Debian package's `copyright`.
+    DebianCopyright,
 }
 
 /// What a distiller made of a file.
@@ -26,6 +30,8 @@ pub(crate) enum Distil {
 pub enum Distilled {
     /// A `package.json` below `node_modules`.
     PackageJson(InstalledManifest),
+    /// A Debian package's `copyright`.
+    DebianCopyright(DebianCopyright),
 }
 
 /// Something that reads a file as it passes.
@@ -46,6 +52,7 @@ impl Distil {
     pub(crate) fn start(self, size_bytes: u64, limits: &Limits) -> Box<dyn Distiller> {
         match self {
             Self::PackageJson => Box::new(package_json::Reader::new(size_bytes, limits)),
+            Self::DebianCopyright => Box::new(debian_copyright::Reader::default()),
         }
     }
 
@@ -62,6 +69,7 @@ impl Distilled {
     pub(crate) fn cost_bytes(&self) -> usize {
         match self {
             Self::PackageJson(manifest) => manifest.cost_bytes(),
+            Self::DebianCopyright(copyright) => copyright.cost_bytes(),
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Lists are in a defined order (database order, or merge order: newest layer first, inside a layer the order of
 //! the tar), so that two scans of the same image give the same findings.
 
-use crate::application::Application;
+use std::collections::BTreeSet;
+
+use crate::application::{Application, HashAlgorithm};
 use crate::path::LayerPath;
 
 /// Everything found in an image.
@@ -13,6 +15,8 @@ pub struct Findings {
     pub os: Option<OsRelease>,
     /// The distribution's packages, of the one database that is reported.
     pub packages: Packages,
+    /// Those of the databases after it, in the order of the analyzers: for tables and SBOMs.
+    pub further_packages: Vec<Packages>,
     /// Whether a chisel manifest is in the merged view: names the OS where no release file does.
     pub has_chisel_manifest: bool,
     /// Java runtimes recognised by their release files.
@@ -34,9 +38,21 @@ impl Findings {
                 *layer = new;
             }
         };
-        self.packages.list.iter_mut().filter_map(|package| package.layer.as_mut()).for_each(place);
+        self.databases_mut()
+            .flat_map(|database| &mut database.list)
+            .filter_map(|package| package.layer.as_mut())
+            .for_each(place);
         let components = self.applications.iter_mut().flat_map(|application| &mut application.components);
         components.map(|component| &mut component.layer).for_each(place);
+    }
+
+    /// The package databases, the reported one first.
+    pub fn databases(&self) -> impl Iterator<Item = &Packages> {
+        std::iter::once(&self.packages).chain(&self.further_packages)
+    }
+
+    pub(crate) fn databases_mut(&mut self) -> impl Iterator<Item = &mut Packages> {
+        std::iter::once(&mut self.packages).chain(&mut self.further_packages)
     }
 }
 
@@ -78,14 +94,27 @@ impl PackageFormat {
 }
 
 /// The packages of one database.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Packages {
     /// Which format they came from.
     pub format: PackageFormat,
+    /// Where the database is: a file, or a directory of files. `/` where there is none.
+    pub path: LayerPath,
     /// In database order, which decides where cycles are cut in the graph.
     pub list: Vec<Package>,
     /// Content sets of Red Hat's `content_manifests`, without duplicates, in merge order. They apply to all packages.
     pub content_sets: Vec<String>,
+}
+
+impl Default for Packages {
+    fn default() -> Self {
+        Self {
+            format: PackageFormat::default(),
+            path: LayerPath::new("/"),
+            list: Vec::new(),
+            content_sets: Vec::new(),
+        }
+    }
 }
 
 /// One installed package.
@@ -99,15 +128,49 @@ pub struct Package {
     pub source: Option<Source>,
     /// Names that it provides besides its own.
     pub provides: Vec<String>,
-    /// Names that it depends on, in order. They may resolve to nothing.
+    /// Names that it depends on, in order. They may resolve to nothing. Those of rpm are not in scan results.
     pub depends: Vec<String>,
     /// Installed only because another package needed it (deb `extended_states`).
     pub auto_installed: bool,
     /// Index of the newest layer whose copy of the database brought this version (again), base layer 0.
     /// `None` where that was not looked at.
     pub layer: Option<usize>,
+    /// Places in `depends` of names of which each is another way to have what the name before it gives (deb `a | b`).
+    pub alternatives: Vec<u32>,
+    /// Places in `depends` of names that it doesn't need: it replaces files of theirs (apk `r`).
+    pub replaced: Vec<u32>,
+    /// Whether it is gone but for its configuration, and listed for that (dpkg's state `config-files`).
+    pub is_removed: bool,
+    /// The architecture that it was built for, in the distribution's word.
+    pub architecture: Option<String>,
+    /// Its licences, as the distribution writes them: SPDX expressions or free text.
+    pub licenses: Vec<String>,
+    /// Hashes of the archive that it was installed from, in lower-case hexadecimal.
+    pub hashes: BTreeSet<(HashAlgorithm, String)>,
     /// What only its format has.
     pub detail: PackageDetail,
+}
+
+impl Package {
+    /// A package of which no more is known.
+    pub fn new(name: impl Into<String>, version: Option<String>, detail: PackageDetail) -> Self {
+        Self {
+            name: name.into(),
+            version,
+            source: None,
+            provides: Vec::new(),
+            depends: Vec::new(),
+            auto_installed: false,
+            layer: None,
+            alternatives: Vec::new(),
+            replaced: Vec::new(),
+            is_removed: false,
+            architecture: None,
+            licenses: Vec::new(),
+            hashes: BTreeSet::new(),
+            detail,
+        }
+    }
 }
 
 /// A source package.

@@ -33,7 +33,7 @@ pub use application::{
 };
 pub use attribution::attribute_packages;
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
-pub use distil::{Distilled, InstalledManifest};
+pub use distil::{DebianCopyright, Distilled, InstalledManifest};
 pub use error::Error;
 pub use extra::Extra;
 pub use finding::{

@@ -16,14 +16,11 @@ fn package(text: &str) -> Package {
         first.trim_end_matches('!').split_once('=').unwrap_or((first.trim_end_matches('!'), ""));
     let (provides, depends): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with('+'));
     Package {
-        name: name.into(),
-        version: Some("1".into()),
         source: Some(Source { name: source.into(), version: None }).filter(|s| !s.name.is_empty()),
         provides: provides.iter().map(|p| p.trim_start_matches('+').to_owned()).collect(),
         depends: depends.into_iter().map(str::to_owned).collect(),
         auto_installed,
-        layer: None,
-        detail: PackageDetail::Deb,
+        ..Package::new(name, Some("1".into()), PackageDetail::Deb)
     }
 }
 
@@ -97,6 +94,14 @@ fn a_thousand_layers_of_diamonds_become_a_tree_at_once() {
 fn a_package_without_version_has_an_empty_one() {
     let tree = grown(&[Package { version: None, ..package("a") }]);
     assert_eq!(tree[tree.root()[0]].version.as_deref(), Some(""));
+}
+
+#[test]
+fn what_rpm_packages_need_is_not_reported() {
+    let detail = PackageDetail::Rpm { epoch: None, modularity: None, source_rpm: None };
+    let packages = ["a b", "b"].map(|text| Package { detail: detail.clone(), ..package(text) });
+    let tree = grown(&packages);
+    assert_eq!(drawn(&tree, tree.root()), "a b");
 }
 
 proptest! {

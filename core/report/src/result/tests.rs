@@ -26,14 +26,9 @@ fn config() -> Value {
 
 fn package(name: &str, source: Option<&str>, depends: &[&str]) -> Package {
     Package {
-        name: name.into(),
-        version: Some("1.0".into()),
         source: source.map(|name| Source { name: name.into(), version: None }),
-        provides: vec![],
         depends: depends.iter().map(|&d| d.to_owned()).collect(),
-        auto_installed: false,
-        layer: None,
-        detail: PackageDetail::Deb,
+        ..Package::new(name, Some("1.0".into()), PackageDetail::Deb)
     }
 }
 
@@ -41,7 +36,7 @@ fn findings() -> Findings {
     let list = vec![package("curl", None, &["libc6"]), package("libc6", Some("glibc"), &[])];
     Findings {
         os: Some(OsRelease { name: "debian".into(), version: "12".into(), pretty_name: "Debian 12".into() }),
-        packages: Packages { format: PackageFormat::Deb, list, content_sets: vec![] },
+        packages: Packages { format: PackageFormat::Deb, list, ..Packages::default() },
         runtimes: vec![runtime("/usr/lib/jvm/x/release", "21"), runtime(OLD_RUNTIME_FILE, "17.0.10")],
         key_binaries: vec!["ab".into()],
         ..Findings::default()

@@ -5,15 +5,9 @@ use super::*;
 
 fn package(name: &str, version: &str, source: Option<(&str, Option<&str>)>) -> Package {
     Package {
-        name: name.into(),
-        version: Some(version.to_owned()).filter(|v| !v.is_empty()),
         source: source
             .map(|(name, version)| Source { name: name.into(), version: version.map(str::to_owned) }),
-        provides: vec![],
-        depends: vec![],
-        auto_installed: false,
-        layer: None,
-        detail: PackageDetail::Deb,
+        ..Package::new(name, Some(version.to_owned()).filter(|v| !v.is_empty()), PackageDetail::Deb)
     }
 }
 
@@ -39,7 +33,7 @@ fn a_table_tells_image_packages_and_gaps() {
                 package("base", "", None),
                 package("libc6", "2.36-9", Some(("glibc", Some("2.36")))),
             ],
-            content_sets: vec![],
+            ..Packages::default()
         },
         gaps: vec![Gap {
             path: LayerPath::new("/var/lib/rpm/Packages"),

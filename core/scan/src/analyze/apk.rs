@@ -15,7 +15,7 @@ const FILES: &[&str] = &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 pub(super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Alpine packages",
-        detects: "Installed packages with their origin and dependencies.",
+        detects: "Installed packages with their origin, dependencies, architecture and licence.",
         files: &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"],
         limits: &["200,000 packages and 2,000,000 relations in a database"],
         reported: Reported::Everywhere,
@@ -61,8 +61,15 @@ pub(super) fn parse_installed(data: &[u8]) -> PackageList {
             b'V' => record.version = Some(text(value)).filter(|version| !version.is_empty()),
             b'o' => record.origin = Some(text(value)).filter(|origin| !origin.is_empty()),
             b'p' => list.add_names(&mut record.provides, words(value).map(|word| before(word, b'='))),
-            // `r` is "replaces", and results count it as a dependency.
-            b'D' | b'r' => list.add_names(&mut record.depends, dependencies(value)),
+            b'A' => record.architecture = Some(text(value)).filter(|architecture| !architecture.is_empty()),
+            b'L' => record.license = Some(text(value)).filter(|license| !license.is_empty()),
+            b'D' => list.add_names(&mut record.depends, dependencies(value)),
+            // "Replaces", which results count as a dependency.
+            b'r' => {
+                let first = record.depends.len();
+                list.add_names(&mut record.depends, dependencies(value));
+                record.replaced.extend((first..record.depends.len()).filter_map(|at| u32::try_from(at).ok()));
+            }
             _ => {}
         }
     }
@@ -83,20 +90,22 @@ struct Record {
     origin: Option<String>,
     provides: Vec<String>,
     depends: Vec<String>,
+    replaced: Vec<u32>,
+    architecture: Option<String>,
+    license: Option<String>,
 }
 
 impl Record {
     fn finish(self, list: &mut PackageList) {
         let Some(name) = self.name else { return };
         list.push(Package {
-            name,
-            version: self.version,
             source: self.origin.map(|name| Source { name, version: None }),
             provides: self.provides,
             depends: self.depends,
-            auto_installed: false,
-            layer: None,
-            detail: PackageDetail::Apk,
+            replaced: self.replaced,
+            architecture: self.architecture,
+            licenses: self.license.into_iter().collect(),
+            ..Package::new(name, self.version, PackageDetail::Apk)
         });
     }
 }

@@ -1,12 +1,14 @@
 //! Chisel's manifest: which slices of Ubuntu packages an image was made of, as zstd-compressed lines of JSON
 //! (`jsonwall` 1.0).
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 
 use serde::Deserialize;
 
 use super::packages::PackageList;
 use super::{About, Analyzer, Reported, View, no_pattern};
+use crate::application::HashAlgorithm;
 use crate::finding::{Findings, Gap, Package, PackageDetail, PackageFormat};
 use crate::path::LayerPath;
 
@@ -45,9 +47,6 @@ fn run(view: &View<'_>, findings: &mut Findings) {
     let overlay = view.overlay;
     let Some(manifest) = overlay.content(MANIFEST).filter(|manifest| !manifest.is_empty()) else { return };
     findings.has_chisel_manifest = true;
-    if !findings.packages.list.is_empty() {
-        return;
-    }
     let (list, problem) = parse_manifest(manifest);
     if let Some(problem) = problem {
         findings.gaps.push(Gap {
@@ -84,14 +83,9 @@ impl PackageList {
             return;
         }
         self.push(Package {
-            name,
-            version: Some(version),
-            source: None,
-            provides: Vec::new(),
-            depends: Vec::new(),
-            auto_installed: false,
-            layer: None,
-            detail: PackageDetail::Chisel,
+            architecture: Some(arch),
+            hashes: BTreeSet::from([(HashAlgorithm::Sha256, sha256)]),
+            ..Package::new(name, Some(version), PackageDetail::Chisel)
         });
     }
 }

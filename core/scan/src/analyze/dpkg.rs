@@ -1,16 +1,18 @@
 //! Debian's package databases: dpkg's status file, apt's record of what was installed automatically, and the files
 //! that distroless images have in their place.
 //!
-//! The format is deb822(5). Which states of a package count is not looked at: packages that are removed but not purged
-//! and half-installed ones are listed, as the scanner being replaced lists them.
+//! The format is deb822(5). Packages of every state are listed, as the scanner being replaced lists them; those that are
+//! removed and not purged are marked.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 
 use super::packages::PackageList;
 use super::text::{lines, text, words};
-use super::{About, Analyzer, Reported, View, no_pattern};
+use super::{About, Analyzer, Reported, View, Want, no_pattern};
+use crate::distil::{Distil, Distilled};
 use crate::finding::{Findings, Package, PackageDetail, PackageFormat, Source};
+use crate::overlay::Overlay;
 
 const STATUS: &str = "/var/lib/dpkg/status";
 const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
@@ -19,6 +21,9 @@ const STATUS_DIRECTORY: &str = "/var/lib/dpkg/status.d";
 /// dpkg's database and apt's.
 const FILES: &[&str] = &[STATUS, EXTENDED_STATES];
 
+/// States (dpkg(1), "Package states") of packages that are listed and not there.
+const REMOVED: [&[u8]; 2] = [b"config-files", b"not-installed"];
+
 /// Where distroless images have one file a package.
 const DIRECTORIES: &[&str] = &[STATUS_DIRECTORY];
 
@@ -26,14 +31,15 @@ const DIRECTORIES: &[&str] = &[STATUS_DIRECTORY];
 pub(super) const STATUS_ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Debian packages",
-        detects: "Installed packages with their source and dependencies, and which of them apt installed for others.",
-        files: &["/var/lib/dpkg/status", "/var/lib/apt/extended_states"],
-        limits: &["200,000 packages and 2,000,000 relations in a database"],
+        detects: "Installed packages with their source, dependencies, architecture and licences, and which of them apt \
+                  installed for others.",
+        files: &["/var/lib/dpkg/status", "/var/lib/apt/extended_states", "/usr/share/doc/*/copyright"],
+        limits: &["200,000 packages and 2,000,000 relations in a database", "64 licences of a package"],
         reported: Reported::Everywhere,
     },
     files: FILES,
     directories: &[],
-    pattern: no_pattern,
+    pattern: pattern,
     run: run_status,
 };
 
@@ -55,9 +61,6 @@ pub(super) const STATUS_DIRECTORY_ANALYZER: Analyzer = Analyzer {
 /// Reports the status file's packages.
 fn run_status(view: &View<'_>, findings: &mut Findings) {
     let overlay = view.overlay;
-    if !findings.packages.list.is_empty() {
-        return;
-    }
     let Some(status) = overlay.content(STATUS) else { return };
     let mut list = parse_status(status);
     if let Some(states) = overlay.content(EXTENDED_STATES) {
@@ -66,22 +69,62 @@ fn run_status(view: &View<'_>, findings: &mut Findings) {
             package.auto_installed = automatic.contains(package.name.as_bytes());
         }
     }
+    add_licenses(&mut list, overlay);
     list.report(findings, PackageFormat::Deb, STATUS);
 }
 
 /// Reports the packages of status.d. What else lies there, e.g. `*.md5sums`, has no stanza with a package.
 fn run_status_directory(view: &View<'_>, findings: &mut Findings) {
     let overlay = view.overlay;
-    if !findings.packages.list.is_empty() {
-        return;
-    }
     let mut list = PackageList::default();
     for file in overlay.files().filter(|file| super::is_below(file.path.as_str(), STATUS_DIRECTORY)) {
         if let Some(content) = &file.kept.content {
             list.append(parse_status(content));
         }
     }
+    add_licenses(&mut list, overlay);
     list.report(findings, PackageFormat::Deb, STATUS_DIRECTORY);
+}
+
+/// Where packages say what their licences are (Debian Policy, 12.5).
+fn pattern(path: &str) -> Want {
+    if copyright_of(path).is_some() { Want::distilled(Distil::DebianCopyright) } else { Want::NOTHING }
+}
+
+/// The package whose `copyright` is at this path.
+fn copyright_of(path: &str) -> Option<&str> {
+    let package = path.strip_prefix("/usr/share/doc/")?.strip_suffix("/copyright")?;
+    (!package.contains('/')).then_some(package)
+}
+
+/// Adds the licences that packages tell in a form for machines. A package's documentation may be a link to that of
+/// another one made from the same source (Debian Policy, 12.5), so that one without any has those of its source.
+fn add_licenses(list: &mut PackageList, overlay: &Overlay) {
+    let mut told: HashMap<&str, &[String]> = HashMap::new();
+    for file in overlay.files() {
+        if let (Some(package), Some(Distilled::DebianCopyright(copyright))) =
+            (copyright_of(file.path.as_str()), &file.kept.distilled)
+        {
+            told.insert(package, &copyright.licenses);
+        }
+    }
+    if told.is_empty() {
+        return;
+    }
+    let mut of_sources: HashMap<String, &[String]> = HashMap::new();
+    for package in list.iter_mut() {
+        if let Some(licenses) = told.get(package.name.as_str()) {
+            package.licenses = licenses.to_vec();
+            of_sources.entry(source_name(package).to_owned()).or_insert(licenses);
+        }
+    }
+    for package in list.iter_mut().filter(|package| package.licenses.is_empty()) {
+        package.licenses = of_sources.get(source_name(package)).map_or_else(Vec::new, |list| list.to_vec());
+    }
+}
+
+fn source_name(package: &Package) -> &str {
+    package.source.as_ref().map_or(&package.name, |source| &source.name)
 }
 
 /// The packages of a status file, in its order. Fields of a stanza may come in any order; a file that is cut off is
@@ -106,7 +149,13 @@ pub(super) fn parse_status(data: &[u8]) -> PackageList {
             b"Version" => stanza.version = Some(text(value)).filter(|version| !version.is_empty()),
             b"Source" => stanza.source = parse_source(value),
             b"Provides" => list.add_names(&mut stanza.provides, relations(value)),
-            b"Pre-Depends" | b"Depends" => list.add_names(&mut stanza.depends, relations(value)),
+            b"Pre-Depends" | b"Depends" => {
+                list.add_alternatives(&mut stanza.depends, &mut stanza.alternatives, groups(value));
+            }
+            b"Status" => {
+                stanza.is_removed = words(value).nth(2).is_some_and(|state| REMOVED.contains(&state));
+            }
+            b"Architecture" => stanza.architecture = Some(text(value)).filter(|name| !name.is_empty()),
             _ => {}
         }
     }
@@ -121,20 +170,22 @@ struct Stanza {
     source: Option<Source>,
     provides: Vec<String>,
     depends: Vec<String>,
+    alternatives: Vec<u32>,
+    is_removed: bool,
+    architecture: Option<String>,
 }
 
 impl Stanza {
     fn finish(self, list: &mut PackageList) {
         let Some(name) = self.name else { return };
         list.push(Package {
-            name,
-            version: self.version,
             source: self.source,
             provides: self.provides,
             depends: self.depends,
-            auto_installed: false,
-            layer: None,
-            detail: PackageDetail::Deb,
+            alternatives: self.alternatives,
+            is_removed: self.is_removed,
+            architecture: self.architecture,
+            ..Package::new(name, self.version, PackageDetail::Deb)
         });
     }
 }
@@ -159,7 +210,14 @@ fn parse_source(value: &[u8]) -> Option<Source> {
 /// The names in a list of relations. All alternatives count, constraints are dropped, and an architecture (`name:any`)
 /// stays part of the name, as results have it.
 fn relations(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',' || byte == b'|').filter_map(|relation| words(relation).next())
+    groups(value).flatten()
+}
+
+/// The same, with alternatives together.
+fn groups(value: &[u8]) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
+    value
+        .split(|&byte| byte == b',')
+        .map(|group| group.split(|&byte| byte == b'|').filter_map(|relation| words(relation).next()))
 }
 
 /// Names of the packages that were installed only because another needed them.

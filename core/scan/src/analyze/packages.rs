@@ -40,6 +40,21 @@ impl PackageList {
         }
     }
 
+    /// The same for names in groups of which one is enough: notes the places of those after the first of each group.
+    pub(super) fn add_alternatives<'a, N: Iterator<Item = &'a [u8]>>(
+        &mut self,
+        to: &mut Vec<String>,
+        alternatives: &mut Vec<u32>,
+        groups: impl Iterator<Item = N>,
+    ) {
+        for group in groups {
+            let first = to.len();
+            self.add_names(to, group);
+            alternatives
+                .extend((first.saturating_add(1)..to.len()).filter_map(|place| u32::try_from(place).ok()));
+        }
+    }
+
     /// Appends another database of the same kind.
     pub(super) fn append(&mut self, other: Self) {
         self.is_cut |= other.is_cut;
@@ -64,7 +79,8 @@ impl PackageList {
         self.packages
     }
 
-    /// Makes this the reported list, unless it is empty: then the next database may be.
+    /// Makes this the reported list, unless it is empty: then the next database may be. Where one is reported already,
+    /// this is a further one.
     pub(super) fn report(self, findings: &mut Findings, format: PackageFormat, path: &str) {
         if self.is_cut {
             findings.gaps.push(Gap {
@@ -77,7 +93,13 @@ impl PackageList {
             });
         }
         if !self.packages.is_empty() {
-            findings.packages = Packages { format, list: self.packages, content_sets: Vec::new() };
+            let path = LayerPath::new(path);
+            let packages = Packages { format, path, list: self.packages, content_sets: Vec::new() };
+            if findings.packages.list.is_empty() {
+                findings.packages = packages;
+            } else {
+                findings.further_packages.push(packages);
+            }
         }
     }
 }
@@ -89,16 +111,7 @@ mod tests {
 
     #[test]
     fn a_database_beyond_the_limit_is_reported_as_far_as_it_goes_with_a_gap() {
-        let package = Package {
-            name: "a".into(),
-            version: None,
-            source: None,
-            provides: Vec::new(),
-            depends: Vec::new(),
-            auto_installed: false,
-            layer: None,
-            detail: PackageDetail::Deb,
-        };
+        let package = Package::new("a", None, PackageDetail::Deb);
         let mut list = PackageList::default();
         for _ in 0..=MAX_PACKAGES {
             list.push(package.clone());

@@ -4,11 +4,21 @@
 //! All of them take arbitrary bytes: they never panic, and need time and memory in proportion to the input.
 
 use super::{apk, chisel, dpkg, os_release, rpm, runtime};
+use crate::distil::{Distil, Distilled};
 use crate::finding::{OsRelease, Package};
+use crate::limits::Limits;
 
 /// The packages of a dpkg `status` file or of a file in `status.d`.
 pub fn dpkg_status(data: &[u8]) -> Vec<Package> {
     dpkg::parse_status(data).into_packages()
+}
+
+/// The licences that a Debian package's `copyright` file tells.
+pub fn debian_copyright(data: &[u8]) -> Vec<String> {
+    match Distil::DebianCopyright.of_content(data, &Limits::default()) {
+        Ok(Some(Distilled::DebianCopyright(copyright))) => copyright.licenses,
+        _ => Vec::new(),
+    }
 }
 
 /// The packages of an apk `installed` file.

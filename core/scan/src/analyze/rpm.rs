@@ -33,7 +33,8 @@ const MAX_RECORDS: usize = 200_000;
 pub(super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "RPM packages",
-        detects: "Installed packages with epoch, module and source package, and the content sets of Red Hat's images.",
+        detects: "Installed packages with epoch, module, source package, dependencies, architecture and licence, and the \
+                  content sets of Red Hat's images.",
         files: &[
             "/var/lib/rpm/Packages",
             "/var/lib/rpm/Packages.db",
@@ -53,9 +54,6 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
 /// Reports the packages of the Berkeley DB and NDB databases together, or else those of the SQLite database.
 fn run(view: &View<'_>, findings: &mut Findings) {
     let overlay = view.overlay;
-    if !findings.packages.list.is_empty() {
-        return;
-    }
     let mut packages = read_first(overlay, &BERKELEY_DB, bdb::read, findings);
     packages.append(read_first(overlay, &NDB, ndb::read, findings));
     if packages.is_empty() {
@@ -65,7 +63,10 @@ fn run(view: &View<'_>, findings: &mut Findings) {
         return;
     }
     packages.report(findings, PackageFormat::Rpm, "/var/lib/rpm");
-    findings.packages.content_sets = content_sets::collect(overlay, &mut findings.gaps);
+    let content_sets = content_sets::collect(overlay, &mut findings.gaps);
+    if let Some(reported) = findings.databases_mut().last() {
+        reported.content_sets = content_sets;
+    }
 }
 
 /// The packages of the first of `paths`, in merge order, that has any. Both paths may show the same file, since one
@@ -117,7 +118,7 @@ impl Records {
             return Err(Unreadable("it has too many records"));
         }
         self.n_taken += 1;
-        match header::parse(header) {
+        match header::parse(header, &mut self.packages) {
             Some(package) => self.packages.push(package),
             None => self.n_unreadable += 1,
         }

@@ -6,6 +6,7 @@ use regent_oci::Digest;
 
 use super::*;
 use crate::capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
+use crate::distil::Distil;
 use crate::finding::{OsRelease, PackageFormat};
 use crate::limits::Limits;
 
@@ -148,6 +149,61 @@ fn the_first_database_with_a_package_is_reported() {
         assert_eq!(names(&findings), expected);
         assert_eq!(findings.has_chisel_manifest, files.contains(&chisel));
         assert_eq!(gaps(&findings), []);
+    }
+}
+
+#[test]
+fn databases_after_the_first_are_further_ones() {
+    let sqlite = rpm::tests::one_package_sqlite("from-sqlite");
+    let chisel = chisel();
+    let files = [
+        ("/var/lib/chisel/manifest.wall", &chisel[..]),
+        STATUS_D,
+        ("/var/lib/rpm/rpmdb.sqlite", &sqlite[..]),
+        ("/root/buildinfo/content_manifests/a.json", br#"{"content_sets": ["one"]}"#),
+        STATUS,
+    ];
+    let findings = analyzed(&overlay(&[&files]));
+    let databases: Vec<_> = findings
+        .databases()
+        .map(|d| (d.format.as_str(), d.path.as_str(), d.list[0].name.as_str(), d.content_sets.len()))
+        .collect();
+    let expected = [
+        ("deb", "/var/lib/dpkg/status", "from-status", 0),
+        ("rpm", "/var/lib/rpm", "from-sqlite", 1),
+        ("deb", "/var/lib/dpkg/status.d", "from-status-d", 0),
+        ("deb", "/var/lib/chisel/manifest.wall", "from-chisel", 0),
+    ];
+    assert_eq!(databases, expected);
+}
+
+#[test]
+fn licences_of_debian_packages_are_those_of_their_copyright_files() {
+    let copyright = |license: &str| {
+        let text = format!(
+            "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: {license}\n"
+        );
+        let distilled = Distil::DebianCopyright.of_content(text.as_bytes(), &Limits::default()).unwrap();
+        Kept { size_bytes: 1, content: None, sha256: None, distilled }
+    };
+    let rows = [("gcc-12-base", "GPL-3+"), ("own", "Expat"), ("own/examples", "Zlib"), ("gone", "Zlib")];
+    let copyrights = rows.map(|(package, license)| Entry {
+        path: LayerPath::new(&format!("/usr/share/doc/{package}/copyright")),
+        kind: EntryKind::File(copyright(license)),
+    });
+    let status = "Package: gcc-12-base\nSource: gcc-12\n\nPackage: libgcc-s1\nSource: gcc-12 (12)\n\nPackage: own\n\nPackage: none\n";
+    let mut layer = vec![file("/var/lib/dpkg/status", status.as_bytes())];
+    layer.extend(copyrights);
+    let findings = analyzed(&overlay_of([layer].into_iter()));
+    let licenses: Vec<_> = findings.packages.list.iter().map(|package| package.licenses.join(", ")).collect();
+    assert_eq!(licenses, ["GPL-3+", "GPL-3+", "Expat", ""]);
+    for (path, is_wanted) in [
+        ("/usr/share/doc/own/copyright", true),
+        ("/usr/share/doc/own/examples/copyright", false),
+        ("/usr/share/doc/copyright", false),
+        ("/usr/local/share/doc/own/copyright", false),
+    ] {
+        assert_eq!(wants(&LayerPath::new(path)).distil.is_some(), is_wanted, "{path}");
     }
 }
 

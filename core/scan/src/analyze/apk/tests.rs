@@ -55,6 +55,16 @@ fn records_become_packages() {
     }
 }
 
+#[test]
+fn what_a_record_replaces_is_told_from_what_it_needs() {
+    let record = "P:a\nV:1\nA:x86_64\nL:MIT AND GPL-2.0-only\nr:old other\nD:musl !c b\nr:late\n";
+    let package = parse_installed(record.as_bytes()).into_packages().remove(0);
+    assert_eq!(package.depends, ["old", "other", "musl", "b", "late"]);
+    assert_eq!(package.replaced, [0, 1, 4]);
+    assert_eq!(package.architecture.as_deref(), Some("x86_64"));
+    assert_eq!(package.licenses, ["MIT AND GPL-2.0-only"]);
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_are_read_to_their_end(data in prop::collection::vec(any::<u8>(), 0..2000)) {

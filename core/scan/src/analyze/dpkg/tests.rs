@@ -71,6 +71,27 @@ fn stanzas_become_packages() {
 }
 
 #[test]
+fn a_stanza_tells_state_architecture_and_alternatives() {
+    let rows = [
+        ("install ok installed", false),
+        ("hold ok unpacked", false),
+        ("deinstall ok config-files", true),
+        ("purge ok not-installed", true),
+        ("", false),
+    ];
+    for (status, is_removed) in rows {
+        let stanza = format!(
+            "Package: a\nStatus: {status}\nArchitecture: amd64\nPre-Depends: x | y\nDepends: b, c | d | e (>= 1),, f\n"
+        );
+        let package = parse_status(stanza.as_bytes()).into_packages().remove(0);
+        assert_eq!(package.is_removed, is_removed, "{status}");
+        assert_eq!(package.architecture.as_deref(), Some("amd64"));
+        assert_eq!(package.depends, ["x", "y", "b", "c", "d", "e", "f"]);
+        assert_eq!(package.alternatives, [1, 4, 5]);
+    }
+}
+
+#[test]
 fn text_that_is_not_utf8_does_not_end_the_reading() {
     let status =
         b"Package: foo\nMaintainer: D\xe9mo <d@example.org>\nVersion: 1.0\n\nPackage: b\xff\nVersion: 2\n";

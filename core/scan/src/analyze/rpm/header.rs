@@ -1,6 +1,7 @@
 //! A package header as the database keeps it: an index of tags over a block of data, all big endian (rpm, "RPM v4
 //! header format"; here without the magic that it has in a package file).
 
+use super::super::packages::PackageList;
 use super::integers::Endian::Big;
 use crate::finding::{Package, PackageDetail};
 
@@ -8,11 +9,16 @@ const TAG_NAME: u32 = 1000;
 const TAG_VERSION: u32 = 1001;
 const TAG_RELEASE: u32 = 1002;
 const TAG_EPOCH: u32 = 1003;
+const TAG_LICENSE: u32 = 1014;
+const TAG_ARCHITECTURE: u32 = 1022;
 const TAG_SOURCE_RPM: u32 = 1044;
+const TAG_PROVIDES: u32 = 1047;
+const TAG_REQUIRES: u32 = 1049;
 const TAG_MODULARITY_LABEL: u32 = 5096;
 
 const TYPE_INT32: u32 = 4;
 const TYPE_STRING: u32 = 6;
+const TYPE_STRING_ARRAY: u32 = 8;
 
 /// Index count and length of the data.
 const INTRO_BYTES: usize = 8;
@@ -25,8 +31,9 @@ const MAX_ENTRIES: usize = 65_535;
 /// Longest text that is taken from a header. The texts read here are names and versions.
 const MAX_TEXT_BYTES: usize = 4096;
 
-/// The package that a header describes. `None` if it lacks a name, version or release, or is damaged.
-pub(super) fn parse(header: &[u8]) -> Option<Package> {
+/// The package that a header describes. `None` if it lacks a name, version or release, or is damaged. `list` bounds the
+/// names that the packages of a database may have together.
+pub(super) fn parse<'a>(header: &'a [u8], list: &mut PackageList) -> Option<Package> {
     let n_entries = Big.usize(header, 0)?;
     let data_bytes = Big.usize(header, 4)?;
     if n_entries > MAX_ENTRIES {
@@ -37,6 +44,8 @@ pub(super) fn parse(header: &[u8]) -> Option<Package> {
 
     let (mut name, mut version, mut release) = (None, None, None);
     let (mut epoch, mut source_rpm, mut modularity) = (None, None, None);
+    let (mut license, mut architecture) = (None, None);
+    let (mut provides, mut requires) = (None, None);
     for entry in index.chunks_exact(ENTRY_BYTES) {
         let entry = Entry { entry, data };
         match Big.u32(entry.entry, 0)? {
@@ -46,6 +55,11 @@ pub(super) fn parse(header: &[u8]) -> Option<Package> {
             TAG_EPOCH => epoch = Some(entry.int32()?),
             TAG_SOURCE_RPM => source_rpm = Some(entry.text()?),
             TAG_MODULARITY_LABEL => modularity = Some(entry.text()?),
+            // What only SBOMs tell: a value that is of another type than it should be is no reason to lose the package.
+            TAG_LICENSE => license = entry.text(),
+            TAG_ARCHITECTURE => architecture = entry.text(),
+            TAG_PROVIDES => provides = Some(entry),
+            TAG_REQUIRES => requires = Some(entry),
             _ => {}
         }
     }
@@ -56,20 +70,19 @@ pub(super) fn parse(header: &[u8]) -> Option<Package> {
         Some(epoch) if epoch != 0 => format!("{epoch}:{version}-{release}"),
         _ => format!("{version}-{release}"),
     };
-    Some(Package {
-        name,
-        version: Some(version),
-        source: None,
-        provides: Vec::new(),
-        depends: Vec::new(),
-        auto_installed: false,
-        layer: None,
-        detail: PackageDetail::Rpm {
-            epoch,
-            modularity: present(modularity),
-            source_rpm: present(source_rpm),
-        },
-    })
+    let mut package = Package {
+        architecture: present(architecture),
+        licenses: present(license).into_iter().collect(),
+        ..Package::new(
+            name,
+            Some(version),
+            PackageDetail::Rpm { epoch, modularity: present(modularity), source_rpm: present(source_rpm) },
+        )
+    };
+    let texts = |entry: Option<Entry<'a>>| entry.map(Entry::texts).into_iter().flatten();
+    list.add_names(&mut package.provides, texts(provides));
+    list.add_names(&mut package.depends, texts(requires));
+    Some(package)
 }
 
 /// An index entry, with the data that it points into.
@@ -92,6 +105,13 @@ impl<'a> Entry<'a> {
         let value = value.get(..MAX_TEXT_BYTES).unwrap_or(value);
         let end = memchr::memchr(0, value)?;
         Some(super::super::text::text(value.get(..end)?))
+    }
+
+    /// The texts of a list; none where it is something else. The last has no end where the header is damaged.
+    fn texts(self) -> impl Iterator<Item = &'a [u8]> {
+        let value = self.value(TYPE_STRING_ARRAY).unwrap_or_default();
+        let n_texts = Big.usize(self.entry, 12).unwrap_or_default();
+        value.split(|&byte| byte == 0).take(n_texts).filter(|text| text.len() <= MAX_TEXT_BYTES)
     }
 
     /// Epochs are unsigned in the format, and signed in results.

@@ -34,6 +34,11 @@ pub(in super::super) fn one_package_sqlite(name: &str) -> Vec<u8> {
     sqlite(&[package(name, 700)])
 }
 
+/// What a header alone tells.
+fn parse(header: &[u8]) -> Option<crate::finding::Package> {
+    header::parse(header, &mut PackageList::default())
+}
+
 fn read(data: &[u8]) -> (Vec<String>, Option<String>) {
     let database = parse_database(data);
     let problem = database.problem();
@@ -132,11 +137,30 @@ fn headers_tell_version_epoch_module_and_source() {
         ("a long size", header().long(5009, 5 << 30), "18.1-3.el9", detail(None, None, None)),
     ];
     for (name, header, version, detail) in rows {
-        let package = header::parse(&header.build()).unwrap();
+        let package = parse(&header.build()).unwrap();
         assert_eq!(package.name, "nodejs", "{name}");
         assert_eq!(package.version.as_deref(), Some(version), "{name}");
         assert_eq!(package.detail, detail, "{name}");
     }
+}
+
+#[test]
+fn headers_tell_licence_architecture_and_relations() {
+    let relations = Header::new("bash", "5.1", "9.el9")
+        .text(1014, "GPL-3.0-or-later")
+        .text(1022, "x86_64")
+        .texts(1047, &["bash", "/bin/sh", "bash(x86-64)"])
+        .texts(1049, &["filesystem", "", "libc.so.6(GLIBC_2.34)(64bit)"]);
+    let package = parse(&relations.build()).unwrap();
+    assert_eq!(package.licenses, ["GPL-3.0-or-later"]);
+    assert_eq!(package.architecture.as_deref(), Some("x86_64"));
+    assert_eq!(package.provides, ["bash", "/bin/sh", "bash(x86-64)"]);
+    assert_eq!(package.depends, ["filesystem", "libc.so.6(GLIBC_2.34)(64bit)"]);
+
+    let odd = Header::new("bash", "5.1", "9.el9").int(1014, 1).int(1022, 2).text(1047, "bash").int(1049, 3);
+    let package = parse(&odd.build()).unwrap();
+    assert_eq!((package.licenses.len(), package.architecture.clone()), (0, None));
+    assert_eq!((package.provides.len(), package.depends.len()), (0, 0));
 }
 
 #[test]
@@ -154,16 +178,16 @@ fn headers_without_a_name_version_and_release_are_no_packages() {
         ("more entries than bytes", [&[0, 0, 0xff, 0xff], &good[4..]].concat()),
         ("more entries than allowed", [&[0xff; 4], &good[4..]].concat()),
     ];
-    assert!(header::parse(&good).is_some());
+    assert!(parse(&good).is_some());
     for (name, header) in rows {
-        assert_eq!(header::parse(&header), None, "{name}");
+        assert_eq!(parse(&header), None, "{name}");
     }
 }
 
 proptest! {
     #[test]
     fn arbitrary_bytes_are_read_without_a_panic(data in prop::collection::vec(any::<u8>(), 0..6000)) {
-        header::parse(&data);
+        parse(&data);
         for read in [bdb::read as Reader, ndb::read, sqlite::read] {
             Database::read(&data, read);
         }

@@ -5,8 +5,8 @@ use super::super::integers::Endian;
 /// A package header under construction.
 #[derive(Default)]
 pub(super) struct Header {
-    /// Tag, type, and the value's bytes.
-    entries: Vec<(u32, u32, Vec<u8>)>,
+    /// Tag, type, count, and the value's bytes.
+    entries: Vec<(u32, u32, usize, Vec<u8>)>,
 }
 
 impl Header {
@@ -19,31 +19,37 @@ impl Header {
     }
 
     pub(super) fn text(mut self, tag: u32, text: &str) -> Self {
-        self.entries.push((tag, 6, [text.as_bytes(), b"\0"].concat()));
+        self.entries.push((tag, 6, 1, [text.as_bytes(), b"\0"].concat()));
+        self
+    }
+
+    pub(super) fn texts(mut self, tag: u32, texts: &[&str]) -> Self {
+        let value = texts.iter().flat_map(|text| [text.as_bytes(), b"\0"].concat()).collect();
+        self.entries.push((tag, 8, texts.len(), value));
         self
     }
 
     pub(super) fn int(mut self, tag: u32, value: u32) -> Self {
-        self.entries.push((tag, 4, value.to_be_bytes().into()));
+        self.entries.push((tag, 4, 1, value.to_be_bytes().into()));
         self
     }
 
     pub(super) fn long(mut self, tag: u32, value: u64) -> Self {
-        self.entries.push((tag, 5, value.to_be_bytes().into()));
+        self.entries.push((tag, 5, 1, value.to_be_bytes().into()));
         self
     }
 
     /// A binary tag of this many bytes.
     pub(super) fn padding(mut self, n_bytes: usize) -> Self {
-        self.entries.push((261, 7, vec![0xaa; n_bytes]));
+        self.entries.push((261, 7, 1, vec![0xaa; n_bytes]));
         self
     }
 
     pub(super) fn build(&self) -> Vec<u8> {
         let mut index = Vec::new();
         let mut data = Vec::new();
-        for (tag, kind, value) in &self.entries {
-            for field in [*tag, *kind, u32_of(data.len()), 1] {
+        for (tag, kind, count, value) in &self.entries {
+            for field in [*tag, *kind, u32_of(data.len()), u32_of(*count)] {
                 index.extend(field.to_be_bytes());
             }
             data.extend(value);

@@ -60,6 +60,11 @@ fn own_facts(application: &Application) -> Option<Vec<Fact>> {
                 },
             );
         }
+        Content::Files { language, paths } => {
+            let paths: Vec<Value> = paths.iter().map(|path| json!({ "path": path })).collect();
+            let list = json!([{ "language": language, "fileHierarchy": paths }]);
+            facts.add("applicationFiles", Some(list));
+        }
         _ => return None,
     }
     Some(facts.0)

@@ -30,6 +30,6 @@ mod warnings;
 pub use ascii::to_ascii_json;
 pub use error::Error;
 pub use input::{Compat, Digests, ImageFacts, ImageName, LayerNames};
-pub use options::{Flag, GivenDigests, Globs, NameOption, Options};
+pub use options::{Flag, GivenDigests, NameOption, Options};
 pub use result::{Fact, Identity, IdentityArgs, ScanResponse, ScanResult, Target, scan_result};
 pub use table::table;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use regent_oci::Platform;
-use regent_scan::Interest;
+use regent_scan::{GlobSet, Interest};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -34,7 +34,7 @@ pub struct Options {
     /// `nested-jars-depth`, or `shaded-jars-depth`: levels of jars inside jars.
     pub nested_jars_depth: u32,
     /// `globsToFind`: the files to hand out.
-    pub globs: Globs,
+    pub globs: GlobSet,
     /// `target-reference`: copied to every result.
     pub target_reference: Option<String>,
     /// Warnings about the options themselves, which results repeat.
@@ -54,7 +54,7 @@ impl Default for Options {
             dockerfile: None,
             flags: BTreeSet::new(),
             nested_jars_depth: DEFAULT_JARS_DEPTH,
-            globs: Globs::default(),
+            globs: GlobSet::default(),
             target_reference: None,
             warnings: Vec::new(),
             compat: Compat::default(),
@@ -81,15 +81,6 @@ pub struct GivenDigests {
     pub manifest: Option<String>,
     /// Of the index that led to it.
     pub index: Option<String>,
-}
-
-/// The option `globsToFind`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Globs {
-    /// Paths to hand out.
-    pub include: Vec<String>,
-    /// Paths not to hand out all the same.
-    pub exclude: Vec<String>,
 }
 
 /// A switch: on exactly when its text, lower-cased, is `true`.
@@ -159,7 +150,7 @@ impl Options {
 
     /// What layers have to be read for beyond the packages.
     pub fn interest(&self) -> Interest {
-        Interest { application_files: self.has(Flag::CollectApplicationFiles) }
+        Interest { application_files: self.has(Flag::CollectApplicationFiles), globs: self.globs.clone() }
     }
 
     /// Whether a switch is on.
@@ -223,7 +214,7 @@ fn digests(given: &Given<'_>) -> Result<Option<GivenDigests>, Error> {
 }
 
 /// Globs for composer files are left out, as by the scanner being replaced.
-fn globs(given: &Given<'_>) -> Result<Globs, Error> {
+fn globs(given: &Given<'_>) -> Result<GlobSet, Error> {
     let list = |value: Option<&Value>| match value {
         None | Some(Value::Null) => Some(Vec::new()),
         Some(Value::Array(items)) => items.iter().map(|i| i.as_str().map(str::to_owned)).collect(),
@@ -231,11 +222,12 @@ fn globs(given: &Given<'_>) -> Result<Globs, Error> {
     };
     let malformed = || wrong("globsToFind", "must be an object with the lists of text include and exclude");
     match given.value("globs-to-find") {
-        None | Some(Value::Null) => Ok(Globs::default()),
+        None | Some(Value::Null) => Ok(GlobSet::default()),
         Some(Value::Object(object)) => {
             let mut include = list(object.get("include")).ok_or_else(malformed)?;
             include.retain(|glob| !glob.contains("composer"));
-            Ok(Globs { include, exclude: list(object.get("exclude")).ok_or_else(malformed)? })
+            let exclude = list(object.get("exclude")).ok_or_else(malformed)?;
+            GlobSet::new(&include, &exclude).map_err(|error| wrong("globsToFind", error.expectation()))
         }
         Some(_) => Err(malformed()),
     }

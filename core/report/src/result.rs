@@ -1,6 +1,8 @@
 //! The scan result in the shape that consumers of the scanner being replaced read.
 
-use regent_scan::{Findings, OsRelease, Tree};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use regent_scan::{Findings, FoundFile, OsRelease, Tree};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -130,6 +132,7 @@ pub fn scan_result(
     facts.add_text("imageCreationTime", config.created.as_deref());
     facts.add_list("rootFs", config.rootfs.as_ref().map_or(&[], |rootfs| &rootfs.diff_ids));
     facts.add_text("imageOsReleasePrettyName", Some(&os.pretty_name));
+    facts.add("imageManifestFiles", manifest_files(&findings.files));
     facts.add("autoDetectedUserInstructions", of_user.is_recognised().then(|| json!(of_user)));
 
     let names = image_names(given_name, digests.as_ref(), options.image_name_and_digest.as_deref())?;
@@ -215,6 +218,18 @@ fn base_runtime(findings: &Findings, compat: Compat) -> Option<Value> {
     };
     let runtime = findings.runtimes.iter().find(|runtime| is_known(runtime.path.as_str()))?;
     Some(json!([{ "type": runtime.kind, "version": runtime.version }]))
+}
+
+/// `imageManifestFiles`, if there are any.
+fn manifest_files(files: &[FoundFile]) -> Option<Value> {
+    let file = |file: &FoundFile| {
+        json!({
+            "name": file.path.file_name(),
+            "path": file.path.parent().as_str(),
+            "contents": BASE64_STANDARD.encode(&file.content),
+        })
+    };
+    (!files.is_empty()).then(|| files.iter().map(file).collect())
 }
 
 /// `os/architecture`, without the variant.

@@ -6,10 +6,12 @@
 //! [`CAPTURE_VERSION`](crate::CAPTURE_VERSION).
 
 mod apk;
+pub(crate) mod application_files;
 mod binaries;
 mod chisel;
 mod composer;
 mod dpkg;
+mod manifest_files;
 mod node;
 mod os_release;
 mod packages;
@@ -82,7 +84,7 @@ pub enum Reported {
 ///
 /// An image may hold several package databases, and one is reported: the first with a package in the order of the
 /// rows here. Those after it are in tables and SBOMs.
-static ANALYZERS: [Analyzer; 10] = [
+static ANALYZERS: &[Analyzer] = &[
     os_release::ANALYZER,
     apk::ANALYZER,
     dpkg::STATUS_ANALYZER,
@@ -91,8 +93,11 @@ static ANALYZERS: [Analyzer; 10] = [
     chisel::ANALYZER,
     runtime::ANALYZER,
     binaries::ANALYZER,
+    manifest_files::ANALYZER,
     node::ANALYZER,
+    application_files::NODE_ANALYZER,
     composer::ANALYZER,
+    application_files::PYTHON_ANALYZER,
 ];
 
 /// The rows that read a distribution's packages, in their order.
@@ -110,7 +115,7 @@ fn no_pattern(_: &str) -> Want {
 pub(crate) fn wants(path: &LayerPath) -> Want {
     let path = path.as_str();
     let mut want = Want::NOTHING;
-    for analyzer in &ANALYZERS {
+    for analyzer in ANALYZERS {
         want = want.and((analyzer.pattern)(path));
         if analyzer.files.contains(&path)
             || analyzer.directories.iter().any(|directory| is_below(path, directory))
@@ -184,7 +189,7 @@ pub fn analyze(overlay: &Overlay, interest: &Interest) -> Findings {
         }
     }
     let view = View { overlay, interest };
-    for analyzer in &ANALYZERS {
+    for analyzer in ANALYZERS {
         (analyzer.run)(&view, &mut findings);
     }
     findings

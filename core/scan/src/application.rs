@@ -34,6 +34,10 @@ pub enum ApplicationKind {
     NodeModules,
     /// Packages in the virtual store that pnpm makes in `node_modules`.
     PnpmStore,
+    /// Source files of Node applications.
+    NodeFiles,
+    /// Source files of Python applications.
+    PythonFiles,
     /// `composer.json` with `composer.lock`.
     Composer,
 }
@@ -46,6 +50,8 @@ impl ApplicationKind {
             Self::Yarn => "yarn",
             Self::Pnpm | Self::PnpmStore => "pnpm",
             Self::Composer => "composer",
+            Self::NodeFiles => "npm",
+            Self::PythonFiles => "python",
         }
     }
 }
@@ -62,6 +68,13 @@ pub enum Content {
         dependencies: Dependencies,
         /// `testedFiles`.
         tested_files: TestedFiles,
+    },
+    /// A list of source files.
+    Files {
+        /// `node` or `python`.
+        language: &'static str,
+        /// Relative to the application's directory, in merge order.
+        paths: Vec<String>,
     },
     /// Nothing: it is in tables and SBOMs only.
     Unreported,

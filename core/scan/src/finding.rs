@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+
 use crate::application::{Application, HashAlgorithm};
 use crate::path::LayerPath;
 
@@ -25,6 +27,8 @@ pub struct Findings {
     pub key_binaries: Vec<String>,
     /// Applications in the order of their results.
     pub applications: Vec<Application>,
+    /// Files that the request's globs name, in merge order.
+    pub files: Vec<FoundFile>,
     /// What could not be read, said instead of passed over.
     pub gaps: Vec<Gap>,
 }
@@ -54,6 +58,15 @@ impl Findings {
     pub(crate) fn databases_mut(&mut self) -> impl Iterator<Item = &mut Packages> {
         std::iter::once(&mut self.packages).chain(&mut self.further_packages)
     }
+}
+
+/// A file that a glob of the request names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Where it lies.
+    pub path: LayerPath,
+    /// All of it.
+    pub content: Bytes,
 }
 
 /// The operating system release.

@@ -37,10 +37,10 @@ pub use distil::{DebianCopyright, Distilled, InstalledManifest};
 pub use error::Error;
 pub use extra::Extra;
 pub use finding::{
-    Findings, Gap, OsRelease, Package, PackageDetail, PackageFormat, Packages, Runtime, Source,
+    Findings, FoundFile, Gap, OsRelease, Package, PackageDetail, PackageFormat, Packages, Runtime, Source,
 };
 pub use graph::{Graph, GraphNode, GraphPlace};
-pub use interest::Interest;
+pub use interest::{GlobError, GlobSet, Interest};
 pub use layer::{LayerSpec, capture_layer};
 pub use limits::Limits;
 pub use ordered::Pairs;

@@ -24,6 +24,9 @@ const COMPONENT_BYTES: usize = 64;
 /// No more than this is set aside on a header's word alone.
 const MAX_RESERVED_BYTES: u64 = 1 << 20;
 
+/// Content of one layer that is kept because the request asks for it, in bytes.
+const MAX_ASKED_BYTES: u64 = 32 << 20;
+
 /// Collects a layer's capture.
 pub(super) struct Keeper<'a> {
     extra: &'a Extra,
@@ -35,6 +38,8 @@ pub(super) struct Keeper<'a> {
     index: HashMap<LayerPath, usize>,
     seen: Vec<Seen>,
     kept_bytes: u64,
+    /// Content that only the request asks for.
+    asked_bytes: u64,
 }
 
 /// A kept entry, at the place of its path's first occurrence.
@@ -74,6 +79,7 @@ impl<'a> Keeper<'a> {
             index: HashMap::new(),
             seen: Vec::new(),
             kept_bytes: 0,
+            asked_bytes: 0,
         }
     }
 
@@ -97,7 +103,7 @@ impl<'a> Keeper<'a> {
                 self.pass(&path, Shape::Passed);
             }
             TarKind::File(data) => {
-                let want = self.wants(&path);
+                let want = self.wants(&path).and(self.asked(&path, data.size_bytes));
                 if want.any() {
                     let kept = self.read(want, data, tar)?;
                     // What was asked for because of its path alone, and is something else, is a file like any other.
@@ -159,7 +165,20 @@ impl<'a> Keeper<'a> {
     }
 
     fn wants(&self, path: &LayerPath) -> Want {
-        analyze::wants(path).and(self.extra.want(path)).and(self.interest.want(path))
+        analyze::wants(path).and(self.extra.want(path))
+    }
+
+    /// What the request asks for, within what is kept for requests: a glob for everything must not fail the scan.
+    fn asked(&mut self, path: &LayerPath, size_bytes: u64) -> Want {
+        let want = self.interest.want(path);
+        if want.content_bytes == 0 || size_bytes > want.content_bytes {
+            return want;
+        }
+        if self.asked_bytes.saturating_add(size_bytes) > MAX_ASKED_BYTES {
+            return Want { content_bytes: 0, ..want };
+        }
+        self.asked_bytes += size_bytes;
+        want
     }
 
     fn read<R: Read>(&self, want: Want, data: FileData, tar: &mut Tar<'_, R>) -> Result<Kept, Fault> {

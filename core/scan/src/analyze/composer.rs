@@ -16,7 +16,7 @@ use crate::tree::{NodeIndex, Tree, TreeNode};
 const MANIFEST: &str = "composer.json";
 const LOCK: &str = "composer.lock";
 
-/// How often one package may occur in the tree, as in the scanner being replaced.
+/// How often one package is expanded in the tree, as in the scanner being replaced.
 const MAX_OCCURRENCES: u32 = 150;
 
 /// Nodes of a tree, at most.
@@ -48,7 +48,10 @@ fn pattern(path: &str) -> Want {
 fn run(view: &View<'_>, findings: &mut Findings) {
     for pair in pairs(view.overlay, MANIFEST, LOCK) {
         match read(&pair) {
-            Ok(Some(application)) => findings.applications.push(application),
+            Ok(Some((application, gap))) => {
+                findings.applications.push(application);
+                findings.gaps.extend(gap);
+            }
             Ok(None) => {}
             Err(gap) => findings.gaps.push(gap),
         }
@@ -94,7 +97,7 @@ impl Version {
     }
 }
 
-fn read(pair: &FilePair<'_>) -> Result<Option<Application>, Gap> {
+fn read(pair: &FilePair<'_>) -> Result<Option<(Application, Option<Gap>)>, Gap> {
     let manifest: Map<String, Value> = pair.first.json()?;
     let lock: Lock = pair.second.json()?;
     let Some(locked) = lock.packages else { return Ok(None) };
@@ -103,16 +106,18 @@ fn read(pair: &FilePair<'_>) -> Result<Option<Application>, Gap> {
     let mut growth =
         Growth { by_name: &by_name, occurrences: HashMap::new(), tree: Tree::default(), is_cut: false };
     growth.grow(manifest.get("require").unwrap_or(&Value::Null));
-    let Growth { tree, is_cut, .. } = growth;
-    if is_cut {
-        return Err(pair.second.gap("dependency_limit_reached", "the locked packages make too large a tree"));
-    }
+    let Growth { mut tree, is_cut, .. } = growth;
+    let gap = is_cut.then(|| {
+        tree = flat(&locked);
+        let reason = "the dependencies make too large a tree; all locked packages are listed without them";
+        pair.second.gap("dependency_limit_reached", reason)
+    });
     let own = Version {
         version: manifest.get("version").and_then(Value::as_str).map(str::to_owned),
         extra: manifest.get("extra").cloned().unwrap_or_default(),
     };
     let name = manifest.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
-    Ok(Some(Application {
+    let application = Application {
         kind: ApplicationKind::Composer,
         target_file: pair.second.file.path.as_str().to_owned(),
         components: components(&locked, pair),
@@ -124,7 +129,8 @@ fn read(pair: &FilePair<'_>) -> Result<Option<Application>, Gap> {
             dependencies: Dependencies::Tree(tree),
             tested_files: TestedFiles::List(vec![MANIFEST.into(), LOCK.into()]),
         },
-    }))
+    };
+    Ok(Some((application, gap)))
 }
 
 /// The locked packages themselves: no platform requirements, and no ranges for versions.
@@ -153,6 +159,25 @@ fn without_v(version: &str) -> &str {
     version.strip_prefix('v').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(version)
 }
 
+fn node(name: &str, version: &str) -> TreeNode {
+    TreeNode {
+        name: name.to_owned(),
+        version: Some(without_v(version).to_owned()),
+        labels: BTreeMap::from([("scope", "prod".to_owned())]),
+        ..TreeNode::default()
+    }
+}
+
+/// All locked packages below the root.
+fn flat(locked: &[Package]) -> Tree {
+    let mut tree = Tree::default();
+    for package in locked.iter().take(MAX_NODES) {
+        let node = tree.insert(node(&package.name, package.version.text().unwrap_or_default()));
+        tree.attach_to_root(node);
+    }
+    tree
+}
+
 struct Growth<'a> {
     by_name: &'a HashMap<&'a str, &'a Package>,
     occurrences: HashMap<&'a str, u32>,
@@ -177,14 +202,9 @@ impl<'a> Growth<'a> {
                 open.pop();
                 continue;
             };
-            if path.contains(name) {
-                continue;
-            }
             let occurrences = self.occurrences.entry(name).or_default();
-            if *occurrences >= MAX_OCCURRENCES {
-                continue;
-            }
             *occurrences += 1;
+            let is_leaf = *occurrences > MAX_OCCURRENCES || path.contains(name);
             if self.tree.len() == MAX_NODES {
                 self.is_cut = true;
                 return;
@@ -192,17 +212,12 @@ impl<'a> Growth<'a> {
             let parent = top.node;
             let package = self.by_name.get(name).copied();
             let version = package.and_then(|package| package.version.text()).unwrap_or(constraint);
-            let node = self.tree.insert(TreeNode {
-                name: name.to_owned(),
-                version: Some(without_v(version).to_owned()),
-                labels: BTreeMap::from([("scope", "prod".to_owned())]),
-                ..TreeNode::default()
-            });
+            let node = self.tree.insert(node(name, version));
             match parent {
                 None => self.tree.attach_to_root(node),
                 Some(parent) => self.tree[parent].children.push(node),
             }
-            if let Some(package) = package {
+            if let Some(package) = package.filter(|_| !is_leaf) {
                 path.insert(name);
                 open.push(Branch {
                     node: Some(node),

@@ -32,7 +32,11 @@ fn the_tree_has_constraints_for_what_is_not_locked_and_components_are_what_is_lo
     let direct: Vec<_> = tree.root().iter().map(|&node| text(node)).collect();
     assert_eq!(direct, ["php@>=8.1", "monolog/monolog@3.5.0"]);
     let below: Vec<_> = tree.below(tree.root()[1]).into_iter().map(text).collect();
-    assert_eq!(below, ["php@>=8.1", "psr/log@3.x-dev"], "recursion stops at a name on the path");
+    assert_eq!(
+        below,
+        ["php@>=8.1", "psr/log@3.x-dev", "monolog/monolog@3.5.0"],
+        "recursion stops at a name on the path"
+    );
     let names: Vec<_> =
         application.components.iter().map(|c| (c.name.as_str(), c.version.as_deref())).collect();
     assert_eq!(names, [("monolog", Some("3.5.0")), ("log", Some("dev-main"))]);
@@ -67,5 +71,10 @@ fn a_lock_in_which_everything_needs_everything_ends_within_its_limits() {
         .collect();
     let lock = format!(r#"{{"packages":[{}]}}"#, packages.join(","));
     let findings = findings(&format!(r#"{{"require":{{{require}}}}}"#), &lock);
-    assert_eq!(findings.applications.len(), 1);
+    let [application] = findings.applications.as_slice() else { panic!("one application") };
+    let Content::Dependencies { dependencies: Dependencies::Tree(tree), .. } = &application.content else {
+        panic!("a tree")
+    };
+    assert_eq!((tree.len(), tree.root().len()), (400, 400));
+    assert_eq!(findings.gaps[0].code, "dependency_limit_reached");
 }

@@ -23,7 +23,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     files: FILES,
     directories: &[],
     pattern: no_pattern,
-    run: run,
+    run,
 };
 
 /// Reports the packages of the first database in merge order.

@@ -20,8 +20,8 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
-    pattern: pattern,
-    run: run,
+    pattern,
+    run,
 };
 
 /// The hash of key binaries.

@@ -39,7 +39,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     files: FILES,
     directories: &[],
     pattern: no_pattern,
-    run: run,
+    run,
 };
 
 /// Records that a manifest is there, and reports its packages.

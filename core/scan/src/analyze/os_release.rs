@@ -38,7 +38,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     files: FILES,
     directories: &[],
     pattern: no_pattern,
-    run: run,
+    run,
 };
 
 /// Names the operating system, or records a gap where release files are there and none can be read.

@@ -48,7 +48,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     files: FILES,
     directories: DIRECTORIES,
     pattern: no_pattern,
-    run: run,
+    run,
 };
 
 /// Reports the packages of the Berkeley DB and NDB databases together, or else those of the SQLite database.

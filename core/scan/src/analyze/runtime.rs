@@ -35,8 +35,8 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: FILES,
     directories: &[],
-    pattern: pattern,
-    run: run,
+    pattern,
+    run,
 };
 
 /// Lists the runtimes in merge order. A file without a usable version is none.

@@ -46,11 +46,10 @@ impl ApplicationKind {
     /// `identity.type` of its result, which is also its graph's package manager.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Npm | Self::NodeModules => "npm",
+            Self::Npm | Self::NodeModules | Self::NodeFiles => "npm",
             Self::Yarn => "yarn",
             Self::Pnpm | Self::PnpmStore => "pnpm",
             Self::Composer => "composer",
-            Self::NodeFiles => "npm",
             Self::PythonFiles => "python",
         }
     }

@@ -84,10 +84,8 @@ mod tests {
     const STATUS: &str = "/var/lib/dpkg/status";
 
     fn status(packages: &[(&str, &str)]) -> Entry {
-        let text: String = packages
-            .iter()
-            .map(|(name, version)| format!("Package: {name}\nVersion: {version}\n\n"))
-            .collect();
+        let stanza = |(name, version): &(&str, &str)| format!("Package: {name}\nVersion: {version}\n");
+        let text = packages.iter().map(stanza).collect::<Vec<_>>().join("\n");
         file(STATUS, text.as_bytes())
     }
 

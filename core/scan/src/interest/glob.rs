@@ -140,14 +140,12 @@ fn split_braces(glob: &[char]) -> Option<Vec<Vec<char>>> {
                 let (before, after) = (glob.get(..start)?, glob.get(end + 1..)?);
                 let inner = glob.get(start + 1..end)?;
                 let parts: Vec<Vec<char>> = if commas.is_empty() {
-                    match number_range(inner) {
-                        Some(numbers) => numbers,
-                        None => {
-                            // `{a}` stands for itself.
-                            from = end + 1;
-                            continue;
-                        }
-                    }
+                    let Some(numbers) = number_range(inner) else {
+                        // `{a}` stands for itself; there may be more inside.
+                        from = start + 1;
+                        continue;
+                    };
+                    numbers
                 } else {
                     let starts = std::iter::once(start + 1).chain(commas.iter().map(|comma| comma + 1));
                     let ends = commas.iter().copied().chain([end]);
@@ -218,11 +216,10 @@ fn tokens(mut name: &[char]) -> Vec<Token> {
     loop {
         let (token, rest) = match name {
             [] => return tokens,
-            ['\\', c, rest @ ..] => (Token::Char(*c), rest),
             ['?', rest @ ..] => (Token::One, rest),
             ['*', rest @ ..] => (Token::Many, rest),
             ['[', rest @ ..] => class(rest).unwrap_or((Token::Char('['), rest)),
-            [c, rest @ ..] => (Token::Char(*c), rest),
+            ['\\', c, rest @ ..] | [c, rest @ ..] => (Token::Char(*c), rest),
         };
         // Several stars match what one does.
         if token != Token::Many || tokens.last() != Some(&Token::Many) {

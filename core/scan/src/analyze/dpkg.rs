@@ -39,7 +39,7 @@ pub(super) const STATUS_ANALYZER: Analyzer = Analyzer {
     },
     files: FILES,
     directories: &[],
-    pattern: pattern,
+    pattern,
     run: run_status,
 };
 

@@ -20,6 +20,19 @@ pub struct Application {
     pub components: Vec<Component>,
 }
 
+impl Application {
+    /// How many places of packages it has, in its graph and its list together.
+    pub(crate) fn n_places(&self) -> usize {
+        let shown = match &self.content {
+            Content::Dependencies { dependencies: Dependencies::Tree(tree), .. } => tree.len(),
+            Content::Dependencies { dependencies: Dependencies::Graph(graph), .. } => graph.nodes().count(),
+            Content::Files { paths, .. } => paths.len(),
+            Content::Unreported => 0,
+        };
+        shown + self.components.len()
+    }
+}
+
 /// The kinds of applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

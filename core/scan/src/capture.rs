@@ -13,6 +13,11 @@ use crate::path::LayerPath;
 /// version are not used.
 pub const CAPTURE_VERSION: u32 = 2;
 
+/// What a kept entry costs besides its texts and content, and what each component of its path costs when layers are
+/// merged. Counted as kept bytes, so that a layer of millions of links is bounded as well.
+const ENTRY_BYTES: usize = 128;
+const COMPONENT_BYTES: usize = 64;
+
 /// A layer, reduced to what analyzers and the overlay need.
 ///
 /// It depends on the layer's bytes and [`CAPTURE_VERSION`] alone.
@@ -65,6 +70,32 @@ pub struct Kept {
     pub sha256: Option<Digest>,
     /// What was made of the content as it passed, where a matcher asked for that.
     pub distilled: Option<Distilled>,
+}
+
+impl Entry {
+    /// Bytes that it takes in memory, about, with what its path costs when layers are merged.
+    pub(crate) fn cost_bytes(&self) -> u64 {
+        let path = self.path.as_str().len() + self.path.components().count() * COMPONENT_BYTES;
+        let kind = match &self.kind {
+            EntryKind::File(kept) => {
+                kept.content.as_ref().map_or(0, Bytes::len)
+                    + kept.distilled.as_ref().map_or(0, Distilled::cost_bytes)
+            }
+            EntryKind::Symlink(target) => target.len(),
+            EntryKind::HardLink(target) => target.as_str().len(),
+            EntryKind::Whiteout | EntryKind::Opaque => 0,
+        };
+        (ENTRY_BYTES + path + kind) as u64
+    }
+}
+
+impl Capture {
+    /// Bytes that it takes in memory, about.
+    pub fn cost_bytes(&self) -> u64 {
+        let hashes = self.hidden_by_files.len() + self.hidden_by_directories.len();
+        let entries: u64 = self.entries.iter().map(Entry::cost_bytes).sum();
+        entries + (hashes * size_of::<u64>()) as u64
+    }
 }
 
 /// A capture whose layer was read to its end and verified. The only thing that the overlay takes, and only this crate

@@ -33,7 +33,30 @@ pub struct Findings {
     pub gaps: Vec<Gap>,
 }
 
+/// Applications of one image, at most.
+const MAX_APPLICATIONS: usize = 10_000;
+
+/// Packages of all applications of one image, each place of each counted, at most. The largest real images have some
+/// fifty thousand.
+const MAX_PLACES: usize = 500_000;
+
 impl Findings {
+    /// Adds an application, or a gap in its place when the image has more than is reported.
+    pub(crate) fn add(&mut self, application: Application) {
+        let n_places: usize = self.applications.iter().map(Application::n_places).sum();
+        if self.applications.len() < MAX_APPLICATIONS && n_places + application.n_places() <= MAX_PLACES {
+            self.applications.push(application);
+            return;
+        }
+        self.gaps.push(Gap {
+            path: LayerPath::new(&application.target_file),
+            code: "finding_limit_reached",
+            reason: format!(
+                "the image has more than {MAX_APPLICATIONS} applications or {MAX_PLACES} packages of applications"
+            ),
+        });
+    }
+
     /// Changes the indices of layers: `places` has the new one of each. For images of which layers are missing, since
     /// the overlay knows only those that are there.
     pub fn place_layers(&mut self, places: &[usize]) {

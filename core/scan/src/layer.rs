@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use regent_oci::{Descriptor, DiffId, Digest};
 
+use crate::budget::Budget;
 use crate::capture::{Capture, CapturedLayer};
 use crate::error::Error;
 use crate::extra::Extra;
@@ -41,14 +42,18 @@ pub struct LayerSpec {
     /// that an earlier pass showed to matter. Empty for a first pass, whose capture may be cached; a capture made
     /// with extras must not be.
     pub extra: Extra,
+    /// What is left for the layers of the image. What the capture costs stays spent; of a layer that can't be used,
+    /// and so of its image, nothing is given back.
+    pub budget: Arc<Budget>,
     /// What the request asks for. A capture made with any interest must not be cached either.
     pub interest: Arc<Interest>,
 }
 
 impl LayerSpec {
-    /// A first pass over the blob of this descriptor.
+    /// A first pass over the blob of this descriptor, alone in its image.
     pub fn new(descriptor: Descriptor) -> Self {
-        Self { descriptor, diff_id: None, extra: Extra::default(), interest: Arc::default() }
+        let budget = Arc::new(Budget::new(Limits::default().kept_image_bytes));
+        Self { descriptor, diff_id: None, extra: Extra::default(), budget, interest: Arc::default() }
     }
 }
 

@@ -11,6 +11,7 @@
 mod analyze;
 mod application;
 mod attribution;
+mod budget;
 mod capture;
 mod components;
 mod distil;
@@ -32,6 +33,7 @@ pub use application::{
     TestedFiles,
 };
 pub use attribution::attribute_packages;
+pub use budget::Budget;
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
 pub use distil::{DebianCopyright, Distilled, InstalledManifest};
 pub use error::Error;

@@ -6,8 +6,10 @@
 pub struct Limits {
     /// Largest kept file, in bytes. A wanted file above it is a gap, not an error.
     pub kept_file_bytes: u64,
-    /// All kept content of one layer, in bytes.
+    /// All that is kept of one layer, in bytes.
     pub kept_layer_bytes: u64,
+    /// All that is kept of the layers of one image together, in bytes.
+    pub kept_image_bytes: u64,
     /// Tar entries of one layer.
     pub entries: u64,
     /// Length of a path or link target, in bytes.
@@ -21,12 +23,14 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Generous for real images (the largest package databases are some 100 MiB, layers of 20 GB exist), and bounded.
+    /// Generous for real images (the largest package databases have some 50 MiB, layers of 20 GB exist, an image of a
+    /// million files needs some 60 MiB), and such that a scan stays below 256 MiB whatever it reads.
     fn default() -> Self {
         Self {
-            kept_file_bytes: 256 << 20,
-            kept_layer_bytes: 512 << 20,
-            entries: 5_000_000,
+            kept_file_bytes: 64 << 20,
+            kept_layer_bytes: 96 << 20,
+            kept_image_bytes: 96 << 20,
+            entries: 2_000_000,
             path_bytes: 4096,
             inflated_bytes: 64 << 30,
             inflation_ratio: 1100, // deflate can't exceed 1032:1

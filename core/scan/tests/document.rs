@@ -44,6 +44,7 @@ fn limits_part() -> String {
     let Limits {
         kept_file_bytes,
         kept_layer_bytes,
+        kept_image_bytes,
         entries,
         path_bytes,
         inflated_bytes,
@@ -54,6 +55,7 @@ fn limits_part() -> String {
     let rows = [
         ("a kept file", mib(kept_file_bytes), "a warning that names the file"),
         ("all that is kept of one layer", mib(kept_layer_bytes), "the scan fails with `limit_exceeded`"),
+        ("all that is kept of one image", mib(kept_image_bytes), "the scan fails with `limit_exceeded`"),
         ("entries of one layer", entries.to_string(), "the scan fails with `limit_exceeded`"),
         (
             "a path or the target of a link",

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use regent_distribution::Verify;
 use regent_oci::{Descriptor, DiffId, annotation};
-use regent_scan::{CapturedLayer, Extra, Gap, Interest, LayerSpec, Limits, MissingTarget, capture_layer};
+use regent_scan::{
+    Budget, CapturedLayer, Extra, Gap, Interest, LayerSpec, Limits, MissingTarget, capture_layer,
+};
 
 use regent_transport::Fault as _;
 
@@ -26,6 +28,7 @@ pub(super) struct Layers<'a> {
     image: &'a ResolvedImage,
     limits: &'a Limits,
     interest: Arc<Interest>,
+    budget: Arc<Budget>,
     progress: &'a dyn Progress,
     fetched_bytes: AtomicU64,
     n_cached: AtomicUsize,
@@ -61,7 +64,8 @@ impl<'a> Layers<'a> {
         progress: &'a dyn Progress,
     ) -> Self {
         let (fetched_bytes, n_cached) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Self { captures, registry, image, limits, interest, progress, fetched_bytes, n_cached }
+        let budget = Arc::new(Budget::new(limits.kept_image_bytes));
+        Self { captures, registry, image, limits, interest, budget, progress, fetched_bytes, n_cached }
     }
 
     /// Layer bytes read from the registry so far.
@@ -136,6 +140,7 @@ impl<'a> Layers<'a> {
             .await?;
         for (i, layer) in again {
             if let Some(captured) = read.captured.get_mut(i) {
+                self.budget.give_back(captured.capture().cost_bytes());
                 *captured = layer;
             }
         }
@@ -183,7 +188,7 @@ impl<'a> Layers<'a> {
             return self.read(i, None, Extra::default()).await;
         }
         if let Some(captured) = self.captures.find(&layer.digest) {
-            return Ok(self.found(i, captured));
+            return self.found(i, captured);
         }
         let reading = self.captures.reading(&layer.digest);
         let mut is_own = false;
@@ -198,13 +203,18 @@ impl<'a> Layers<'a> {
             self.captures.keep(&captured);
             return Ok(captured);
         }
-        Ok(self.found(i, captured))
+        self.found(i, captured)
     }
 
-    fn found(&self, layer: usize, captured: CapturedLayer) -> CapturedLayer {
+    /// A capture that was at hand counts like one that is made: the same image has the same outcome.
+    fn found(&self, layer: usize, captured: CapturedLayer) -> Result<CapturedLayer, Error> {
+        if !self.budget.spend(captured.capture().cost_bytes()) {
+            let (limit, value) = ("kept_image_bytes", self.budget.limit_bytes());
+            return Err(regent_scan::Error::Limit { layer: captured.digest().clone(), limit, value }.into());
+        }
         self.n_cached.fetch_add(1, Ordering::Relaxed);
         self.progress.event(ProgressEvent::LayerDone { layer, cached: true });
-        captured
+        Ok(captured)
     }
 
     /// Reads a layer from the registry. The thread that captures it verifies size and digest; it ends when this future is
@@ -212,8 +222,13 @@ impl<'a> Layers<'a> {
     async fn read(&self, i: usize, diff_id: Option<DiffId>, extra: Extra) -> Result<CapturedLayer, Error> {
         let Some(layer) = self.image.image.layers.get(i) else { return Err(Error::Stopped) };
         let (feed, reader) = bridge();
-        let spec =
-            LayerSpec { descriptor: layer.clone(), diff_id, extra, interest: Arc::clone(&self.interest) };
+        let spec = LayerSpec {
+            descriptor: layer.clone(),
+            diff_id,
+            extra,
+            budget: Arc::clone(&self.budget),
+            interest: Arc::clone(&self.interest),
+        };
         let limits = self.limits.clone();
         let capture = tokio::task::spawn_blocking(move || capture_layer(&spec, reader, &limits));
         let download = async move {

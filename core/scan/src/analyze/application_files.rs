@@ -100,7 +100,7 @@ fn list(
     let Some(root) = common_directory(&paths) else { return };
     let prefix = if root == "/" { root } else { &format!("{root}/") };
     let relative = |path: &&str| path.strip_prefix(prefix).unwrap_or(path).to_owned();
-    findings.applications.push(Application {
+    findings.add(Application {
         kind,
         target_file: root.to_owned(),
         content: Content::Files { language, paths: paths.iter().map(relative).collect() },

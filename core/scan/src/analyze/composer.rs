@@ -49,7 +49,7 @@ fn run(view: &View<'_>, findings: &mut Findings) {
     for pair in pairs(view.overlay, MANIFEST, LOCK) {
         match read(&pair) {
             Ok(Some((application, gap))) => {
-                findings.applications.push(application);
+                findings.add(application);
                 findings.gaps.extend(gap);
             }
             Ok(None) => {}

@@ -9,6 +9,7 @@ use regent_oci::Algorithm;
 use super::tar::{FileData, Tar, TarEntry, TarKind};
 use super::{Fault, LayerSpec};
 use crate::analyze::{self, Want};
+use crate::budget::Budget;
 use crate::capture::{CAPTURE_VERSION, Capture, Entry, EntryKind, Kept};
 use crate::distil::Distilled;
 use crate::extra::Extra;
@@ -16,10 +17,8 @@ use crate::interest::Interest;
 use crate::limits::Limits;
 use crate::path::{LayerPath, PathHash};
 
-/// What a kept entry costs besides its texts and content, and what each component of its path costs when layers are
-/// merged. Counted as kept bytes, so that a layer of millions of links is bounded as well.
-const ENTRY_BYTES: usize = 128;
-const COMPONENT_BYTES: usize = 64;
+/// What every entry of the layer costs while it is read: [`Seen`] and [`PathHistory`].
+const SEEN_BYTES: u64 = 40;
 
 /// No more than this is set aside on a header's word alone.
 const MAX_RESERVED_BYTES: u64 = 1 << 20;
@@ -32,6 +31,7 @@ pub(super) struct Keeper<'a> {
     extra: &'a Extra,
     interest: &'a Interest,
     limits: &'a Limits,
+    budget: &'a Budget,
     slots: Vec<Slot>,
     /// Where a path's entry is among `slots`. Without whiteouts and markers, which don't replace what their own layer
     /// has at the path.
@@ -75,6 +75,7 @@ impl<'a> Keeper<'a> {
             extra: &spec.extra,
             interest: &spec.interest,
             limits,
+            budget: &spec.budget,
             slots: Vec::new(),
             index: HashMap::new(),
             seen: Vec::new(),
@@ -93,14 +94,13 @@ impl<'a> Keeper<'a> {
             return Ok(());
         }
         match kind {
-            TarKind::Directory => self.pass(&path, Shape::Directory),
-            TarKind::Special => self.pass(&path, Shape::Passed),
+            TarKind::Directory => return self.pass(&path, Shape::Directory),
+            TarKind::Special => {}
             TarKind::Symlink(target) => return self.keep(path, EntryKind::Symlink(target)),
             TarKind::HardLink(target) => {
                 if self.wants(&path).any() {
                     return self.keep(path, EntryKind::HardLink(target));
                 }
-                self.pass(&path, Shape::Passed);
             }
             TarKind::File(data) => {
                 let want = self.wants(&path).and(self.asked(&path, data.size_bytes));
@@ -113,14 +113,14 @@ impl<'a> Keeper<'a> {
                         return self.keep(path, EntryKind::File(kept));
                     }
                 }
-                self.pass(&path, Shape::Passed);
             }
         }
-        Ok(())
+        self.pass(&path, Shape::Passed)
     }
 
     /// The capture of all that was taken.
     pub(super) fn into_capture(self) -> Capture {
+        let (spent, budget) = (self.kept_bytes, self.budget);
         let paths = PathHistory::merge(self.seen);
         let find = |hash: PathHash| {
             paths.binary_search_by_key(&hash.value(), |path| path.hash).ok().and_then(|i| paths.get(i))
@@ -140,12 +140,15 @@ impl<'a> Keeper<'a> {
             .map(|slot| slot.entry)
             .collect();
         let all = |shape| paths.iter().filter(move |path| path.last == shape).map(|path| path.hash).collect();
-        Capture {
+        let capture = Capture {
             version: CAPTURE_VERSION,
             entries,
             hidden_by_files: all(Shape::Passed),
             hidden_by_directories: all(Shape::Directory),
-        }
+        };
+        // Most of what a passed entry costs is gone by now.
+        budget.give_back(spent.saturating_sub(capture.cost_bytes()));
+        capture
     }
 
     /// Image-spec 1.1, layer.md, "Whiteouts" and "Opaque Whiteout".
@@ -220,11 +223,13 @@ impl<'a> Keeper<'a> {
     }
 
     fn keep(&mut self, path: LayerPath, kind: EntryKind) -> Result<(), Fault> {
-        let position = self.see(&path, Shape::Kept);
+        let position = self.see(&path, Shape::Kept)?;
         let entry = Entry { path, kind };
         if let Some(slot) = self.index.get(&entry.path).and_then(|&at| self.slots.get_mut(at)) {
-            self.kept_bytes -= cost(&slot.entry);
-            let cost = cost(&entry);
+            let old = slot.entry.cost_bytes();
+            self.kept_bytes -= old;
+            self.budget.give_back(old);
+            let cost = entry.cost_bytes();
             *slot = Slot { entry, position, is_current: true };
             return self.spend(cost);
         }
@@ -236,29 +241,34 @@ impl<'a> Keeper<'a> {
 
     /// Adds an entry, and returns its place.
     fn push(&mut self, entry: Entry, position: u64) -> Result<usize, Fault> {
-        self.spend(cost(&entry))?;
+        self.spend(entry.cost_bytes())?;
         self.slots.push(Slot { entry, position, is_current: true });
         Ok(self.slots.len() - 1)
     }
 
     /// Notes a path of which nothing is kept.
-    fn pass(&mut self, path: &LayerPath, shape: Shape) {
-        self.see(path, shape);
+    fn pass(&mut self, path: &LayerPath, shape: Shape) -> Result<(), Fault> {
+        self.see(path, shape)?;
         if let Some(slot) = self.index.get(path).and_then(|&at| self.slots.get_mut(at)) {
             slot.is_current = false;
         }
+        Ok(())
     }
 
     /// Returns the entry's number.
-    fn see(&mut self, path: &LayerPath, shape: Shape) -> u64 {
+    fn see(&mut self, path: &LayerPath, shape: Shape) -> Result<u64, Fault> {
+        self.spend(SEEN_BYTES)?;
         let position = self.seen.len() as u64;
         let position_and_shape = position * 4 + shape as u64;
         self.seen.push(Seen { path: PathHash::of(path).value(), position_and_shape });
-        position
+        Ok(position)
     }
 
     fn spend(&mut self, cost: u64) -> Result<(), Fault> {
         self.check_budget(cost)?;
+        if !self.budget.spend(cost) {
+            return Err(Fault::Limit { limit: "kept_image_bytes", value: self.budget.limit_bytes() });
+        }
         self.kept_bytes += cost;
         Ok(())
     }
@@ -270,20 +280,6 @@ impl<'a> Keeper<'a> {
         }
         Ok(())
     }
-}
-
-fn cost(entry: &Entry) -> u64 {
-    let path = entry.path.as_str().len() + entry.path.components().count() * COMPONENT_BYTES;
-    let kind = match &entry.kind {
-        EntryKind::File(kept) => {
-            kept.content.as_ref().map_or(0, Bytes::len)
-                + kept.distilled.as_ref().map_or(0, Distilled::cost_bytes)
-        }
-        EntryKind::Symlink(target) => target.len(),
-        EntryKind::HardLink(target) => target.as_str().len(),
-        EntryKind::Whiteout | EntryKind::Opaque => 0,
-    };
-    (ENTRY_BYTES + path + kind) as u64
 }
 
 /// All that happened at one path in a layer.

@@ -12,6 +12,7 @@ fn small() -> Limits {
     Limits {
         kept_file_bytes: 1000,
         kept_layer_bytes: 5000,
+        kept_image_bytes: 5000,
         entries: 20,
         path_bytes: 100,
         inflated_bytes: 40 << 20,

@@ -26,6 +26,7 @@ mod ordered;
 mod overlay;
 mod path;
 mod tree;
+mod yaml;
 
 pub use analyze::{About, Reported, analyze, analyzers, parse};
 pub use application::{

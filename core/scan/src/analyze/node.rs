@@ -6,7 +6,12 @@
 
 #![expect(dead_code, reason = "the readers of the single formats come next")]
 
+mod berry;
+mod integrity;
 mod manifest;
+mod pnpm;
+mod walk;
+mod yarn1;
 
 use std::collections::HashMap;
 
@@ -18,6 +23,7 @@ use crate::application::{
 use crate::finding::{Findings, Gap};
 use crate::overlay::{Overlay, OverlayFile};
 use crate::path::LayerPath;
+use crate::yaml::YamlError;
 
 use manifest::NodeManifest;
 
@@ -119,8 +125,9 @@ impl Project<'_> {
         let lock_text = self.lock.lossy();
         let lock = Lock { text: &lock_text, file: self.lock.file };
         let resolved = match self.kind {
-            ApplicationKind::Yarn => yarn(&manifest, &lock),
-            ApplicationKind::Pnpm => pnpm(&manifest, &lock),
+            ApplicationKind::Yarn if lock.text.contains("__metadata") => berry::read(&manifest, &lock),
+            ApplicationKind::Yarn => yarn1::read(&manifest, &lock),
+            ApplicationKind::Pnpm => pnpm::read(&manifest, &lock),
             _ => npm(&manifest, &lock),
         };
         let Resolved { dependencies, components } =
@@ -148,14 +155,6 @@ impl Project<'_> {
 }
 
 fn npm(_: &NodeManifest, _: &Lock<'_>) -> Result<Resolved, Unreadable> {
-    Err(Unreadable::lock("this format is not read"))
-}
-
-fn yarn(_: &NodeManifest, _: &Lock<'_>) -> Result<Resolved, Unreadable> {
-    Err(Unreadable::lock("this format is not read"))
-}
-
-fn pnpm(_: &NodeManifest, _: &Lock<'_>) -> Result<Resolved, Unreadable> {
     Err(Unreadable::lock("this format is not read"))
 }
 
@@ -201,3 +200,17 @@ impl Unreadable {
         Self { code: "dependency_limit_reached", reason: reason.to_owned() }
     }
 }
+
+impl From<YamlError> for Unreadable {
+    fn from(error: YamlError) -> Self {
+        match error {
+            YamlError::TooLarge => {
+                Self::limit("the file has more, or deeper, values than are read of one file")
+            }
+            YamlError::Alias | YamlError::Syntax(_) => Self::lock(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

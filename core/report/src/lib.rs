@@ -16,6 +16,7 @@ mod facts;
 mod graph;
 mod input;
 mod instructions;
+mod layer_attribution;
 mod names;
 mod options;
 mod os_tree;

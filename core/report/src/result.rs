@@ -13,6 +13,7 @@ use crate::facts;
 use crate::graph::{DepGraph, PackageInfo, PackageManager, Repository};
 use crate::input::{Compat, Digests, ImageFacts, ImageName};
 use crate::instructions::Instructions;
+use crate::layer_attribution;
 use crate::names::{distribution_metadata, effective_digests, effective_name, image_names, root_package};
 use crate::options::{Flag, Options};
 use crate::os_tree::os_tree;
@@ -112,6 +113,10 @@ pub fn scan_result(
     let mut tree = os_tree(&findings.packages.list, |package| purl(package, &findings.packages, &os));
     let by_dockerfile = dockerfile.as_mut().map(|analysis| &mut analysis.instructions);
     attribute(&mut tree, by_dockerfile, &mut of_user, options, &mut warnings);
+    if options.compat == Compat::V9_20 && options.has(Flag::LayerAttribution) {
+        layer_attribution::label(&mut tree, &findings.packages.list, &image.config);
+        warnings.layer_attribution.extend(layer_attribution::warning(&image.config));
+    }
     let root_info = PackageInfo { name: root.clone(), version, purl: None };
     let manager = PackageManager {
         name: findings.packages.format.as_str(),

@@ -12,6 +12,8 @@ const NOT_IN_RESULTS: [&str; 1] = ["diff_id_mismatch"];
 pub(crate) struct Warnings {
     /// About the options.
     pub(crate) parameter_checks: Vec<String>,
+    /// About layers that packages are attributed to.
+    pub(crate) layer_attribution: Vec<String>,
     /// About what was left out to bound the result.
     pub(crate) limits: Vec<&'static str>,
 }
@@ -27,6 +29,7 @@ impl Warnings {
         let parts = [
             ("parameterChecks", json!(self.parameter_checks), self.parameter_checks.is_empty()),
             ("unreadableFiles", json!(unreadable), unreadable.is_empty()),
+            ("layerAttribution", json!(self.layer_attribution), self.layer_attribution.is_empty()),
             ("limits", json!(self.limits), self.limits.is_empty()),
             ("truncatedFacts", json!(truncated), truncated.is_empty()),
         ];

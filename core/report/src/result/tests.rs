@@ -9,6 +9,7 @@ fn image(config: &Value) -> ImageFacts {
         image_id: "sha256:1d".into(),
         layers: crate::LayerNames(vec!["base.tar".into(), "top.tar".into()]),
         config: ImageConfig::parse(config.to_string().as_bytes()).unwrap(),
+        attestations: vec![],
     }
 }
 

@@ -17,7 +17,12 @@ fn rendered(findings: &Findings) -> String {
         architecture: Some("amd64".into()),
         ..ImageConfig::default()
     };
-    let image = ImageFacts { image_id: "sha256:1d".into(), layers: crate::LayerNames::default(), config };
+    let image = ImageFacts {
+        image_id: "sha256:1d".into(),
+        layers: crate::LayerNames::default(),
+        config,
+        attestations: vec![],
+    };
     let name = ImageName { given: Some("demo/app:v1".into()), archive: String::new() };
     table(&image, &name, None, findings, &Options::default())
 }

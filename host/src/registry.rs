@@ -13,6 +13,7 @@ mod resolve;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use regent_distribution::{ManifestHead, PageLimits, Pages, Verify};
 use regent_oci::{Descriptor, ImageRef, Manifest, Platform, Reference, RepositoryName, Tag};
@@ -155,6 +156,30 @@ impl Registry {
     /// [`Error`].
     pub async fn manifest(&self, image: &ImageRef) -> Result<Manifest, Error> {
         self.contents.manifest(image.repository(), image.reference()).await
+    }
+
+    /// The manifest or index of that digest or tag, verified.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(crate) async fn manifest_in(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, Error> {
+        self.contents.manifest(repository, reference).await
+    }
+
+    /// A whole blob, verified, for callers that have looked at its size.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(crate) async fn whole_blob(
+        &self,
+        repository: &RepositoryName,
+        blob: &Descriptor,
+    ) -> Result<Bytes, Error> {
+        self.contents.whole_blob(repository, blob).await
     }
 
     /// The image that a reference leads to: indexes are descended by platform ([`regent_oci::Index::choose`]), and every

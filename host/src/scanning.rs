@@ -4,6 +4,7 @@
 //! (`bridge`), or taken from the captures of earlier scans (`captures`). The captures are laid over each other and
 //! analyzed. A link that leads to a file which no one asked for means that its layer is read once more.
 
+mod attestations;
 mod bridge;
 mod captures;
 mod error;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regent_oci::{ImageRef, Platform};
-use regent_report::{Digests, ImageFacts, ImageName, Options, ScanResponse, scan_result};
+use regent_report::{Compat, Digests, ImageFacts, ImageName, Options, ScanResponse, scan_result};
 use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analyze, attribute_packages};
 
 pub use error::Error;
@@ -89,6 +90,7 @@ impl Progress for Silent {
 #[derive(Clone)]
 pub struct Scanner {
     captures: Arc<Captures>,
+    reads_attestations: bool,
 }
 
 /// What a scan found, and what it cost.
@@ -131,7 +133,14 @@ impl Scanner {
 
     /// A scanner that keeps captures up to this much memory, in bytes.
     pub fn new(captures_bytes: u64) -> Self {
-        Self { captures: Arc::new(Captures::new(captures_bytes)) }
+        Self { captures: Arc::new(Captures::new(captures_bytes)), reads_attestations: false }
+    }
+
+    /// The same for results that match this release: the older one knows nothing of attestations, and they aren't read
+    /// for it.
+    #[must_use]
+    pub fn matching(self, compat: Compat) -> Self {
+        Self { reads_attestations: compat == Compat::V9_20, ..self }
     }
 
     /// Scans an image. Dropping the future stops it, with the threads that read layers.
@@ -175,7 +184,13 @@ impl Scanner {
             reading,
             analyzing: started.elapsed(),
         };
-        Ok(scanned(image, &resolved, findings, cost))
+        let mut scanned = scanned(image, &resolved, findings, cost);
+        if self.reads_attestations {
+            let (attestations, gaps) = attestations::read(registry, &resolved).await?;
+            scanned.facts.attestations = attestations;
+            scanned.findings.gaps.extend(gaps);
+        }
+        Ok(scanned)
     }
 }
 

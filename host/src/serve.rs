@@ -151,7 +151,7 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     let parts = WorkerParts {
         queue: Arc::clone(&queue),
         drivers: drivers.clone(),
-        scanner: Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES),
+        scanner: Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES).matching(settings.compat),
         limits: ScanLimits { max_image_bytes: settings.max_image_size_bytes, ..ScanLimits::default() },
         deliveries: deliveries.clone(),
         delivery_deadline: settings.callbacks.deadline,

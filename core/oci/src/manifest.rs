@@ -161,6 +161,13 @@ impl Index {
         self.manifests.iter().filter(|d| d.media_type.is_manifest() && !d.is_attestation())
     }
 
+    /// Attestations about images of the index: what is annotated as such (BuildKit,
+    /// docs/attestations/attestation-storage.md).
+    pub fn attestations(&self) -> impl Iterator<Item = &Descriptor> {
+        let reference = |d: &Descriptor| d.annotations.get("vnd.docker.reference.type").cloned();
+        self.manifests.iter().filter(move |d| reference(d).as_deref() == Some("attestation-manifest"))
+    }
+
     /// Chooses an image.
     ///
     /// With `wanted` given: os and architecture must be equal; of several the equal variant wins, then the variant

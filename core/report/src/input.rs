@@ -11,6 +11,21 @@ pub struct ImageFacts {
     pub layers: LayerNames,
     /// The configuration.
     pub config: ImageConfig,
+    /// Statements about the image that lie beside it, where they were read.
+    pub attestations: Vec<Attestation>,
+}
+
+/// A statement about an image (in-toto), stored beside it in its index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attestation {
+    /// The manifest that holds it.
+    pub manifest: Digest,
+    /// Which image the index says that it is about, as written there.
+    pub attested: Option<String>,
+    /// The blob.
+    pub layer: Digest,
+    /// Its bytes.
+    pub statement: Vec<u8>,
 }
 
 /// How results name an image's layers, base layer first: digests, or paths inside an archive.

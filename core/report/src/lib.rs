@@ -21,6 +21,7 @@ mod names;
 mod options;
 mod os_tree;
 mod path_count;
+mod provenance;
 mod purl;
 mod result;
 mod table;
@@ -30,7 +31,7 @@ mod warnings;
 
 pub use ascii::to_ascii_json;
 pub use error::Error;
-pub use input::{Compat, Digests, ImageFacts, ImageName, LayerNames};
+pub use input::{Attestation, Compat, Digests, ImageFacts, ImageName, LayerNames};
 pub use options::{Flag, GivenDigests, NameOption, Options};
 pub use result::{Fact, Identity, IdentityArgs, ScanResponse, ScanResult, Target, scan_result};
 pub use table::table;

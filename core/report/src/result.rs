@@ -17,6 +17,7 @@ use crate::layer_attribution;
 use crate::names::{distribution_metadata, effective_digests, effective_name, image_names, root_package};
 use crate::options::{Flag, Options};
 use crate::os_tree::os_tree;
+use crate::provenance;
 use crate::purl::purl;
 use crate::truncation::truncate;
 use crate::user_packages::{extend, keep_installed, label};
@@ -146,6 +147,9 @@ pub fn scan_result(
     let metadata = given_name.zip(digests.as_ref()).and_then(|(n, d)| distribution_metadata(n, d));
     let metadata = metadata.map(|metadata| json!(metadata));
     facts.add("ociDistributionMetadata", metadata.clone());
+    if options.compat == Compat::V9_20 {
+        facts.add("provenanceMetadata", provenance::metadata(&image.attestations));
+    }
     let platform = platform(image);
     facts.add_text("platform", platform.as_deref());
     facts.add_text("pluginVersion", Some(PLUGIN_VERSION));

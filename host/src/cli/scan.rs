@@ -33,7 +33,7 @@ pub(super) async fn run(arguments: &ScanArgs) -> Result<(), Failure> {
     };
     let limits = ScanLimits { max_image_bytes: parts.settings.max_image_size_bytes, ..ScanLimits::default() };
     let platform = options.platform.as_ref().or(arguments.image.platform.as_ref());
-    let scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES);
+    let scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES).matching(options.compat);
     let scanned = scanner
         .scan(&registry, &image, platform, &limits, &Arc::new(options.interest()), &Shown::new())
         .await?;

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use regent_oci::{
-    Choice, Document, ImageConfig, ImageManifest, ImageRef, Manifest, Platform, Reference, RepositoryName,
-    annotation,
+    Choice, Descriptor, Document, ImageConfig, ImageManifest, ImageRef, Manifest, Platform, Reference,
+    RepositoryName, annotation,
 };
 
 use super::Error;
@@ -23,6 +23,8 @@ pub struct ResolvedImage {
     pub reference: Reference,
     /// The index that the reference led to, if it is one: the first, where indexes are nested.
     pub index: Option<Manifest>,
+    /// Attestations that the indexes on the way list, of whichever image.
+    pub attestations: Vec<Descriptor>,
     /// The image manifest with its bytes.
     pub manifest: Manifest,
     /// The same, parsed.
@@ -56,6 +58,7 @@ pub(super) async fn resolve(
     let unusable = |error| Error::Image { image: image.to_string(), error };
     let mut reference = image.reference().clone();
     let mut index: Option<Manifest> = None;
+    let mut attestations = Vec::new();
     for _ in 0..=MAX_INDEXES {
         let manifest = contents.manifest(repository, &reference).await?;
         match &manifest.document {
@@ -66,6 +69,7 @@ pub(super) async fn resolve(
                     repository: repository.clone(),
                     reference: image.reference().clone(),
                     index,
+                    attestations,
                     manifest,
                     image: parsed,
                     config,
@@ -77,6 +81,7 @@ pub(super) async fn resolve(
                 let (Choice::Image(next) | Choice::Nested(next)) =
                     found.choose(platform).map_err(unusable)?;
                 reference = Reference::Digest(next.digest.clone());
+                attestations.extend(found.attestations().cloned());
                 index = index.or(Some(manifest));
             }
             _ => {

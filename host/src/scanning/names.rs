@@ -22,5 +22,6 @@ pub(super) fn facts(resolved: &ResolvedImage) -> ImageFacts {
         image_id: annotated(config, annotation::IMAGE_ID).unwrap_or_else(|| config.digest.to_string()),
         layers: LayerNames(resolved.image.layers.iter().map(layer_name).collect()),
         config: resolved.config.clone(),
+        attestations: Vec::new(),
     }
 }

@@ -85,7 +85,7 @@ fn shelve(name: &str, layers: &[Bytes], said: &Said) {
     shelf::put(name, contents);
 }
 
-async fn registry(name: &str) -> Arc<Registry> {
+pub(super) async fn registry(name: &str) -> Arc<Registry> {
     let http = HttpClient::new(&HttpConfig::default()).unwrap();
     let drivers = Drivers::with_native(DriversConfig::new(Vec::new()), http, &[shelf::DRIVER]);
     let fields = [("registryBase".to_owned(), SecretString::from(name))];

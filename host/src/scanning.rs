@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use regent_oci::{ImageRef, Platform};
 use regent_report::{Compat, Digests, ImageFacts, ImageName, Options, ScanResponse, scan_result};
-use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analyze, attribute_packages};
+use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analyze, attribute};
 
 pub use error::Error;
 
@@ -208,8 +208,7 @@ async fn analyze_layers(
             let (overlay, missing) = Overlay::new(&given, &own);
             if missing.is_empty() || is_last {
                 let mut findings = analyze(&overlay, &interest);
-                drop(overlay);
-                attribute_packages(&mut findings, &given, &own);
+                attribute(&mut findings, overlay, &given, &own);
                 Step::Findings(Box::new(findings))
             } else {
                 Step::Again(missing)

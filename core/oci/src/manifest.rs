@@ -161,7 +161,7 @@ impl Index {
         self.manifests.iter().filter(|d| d.media_type.is_manifest() && !d.is_attestation())
     }
 
-    /// Attestations about images of the index: what is annotated as such (BuildKit,
+    /// Attestations about images of the index: what is annotated as such (`BuildKit`,
     /// docs/attestations/attestation-storage.md).
     pub fn attestations(&self) -> impl Iterator<Item = &Descriptor> {
         let reference = |d: &Descriptor| d.annotations.get("vnd.docker.reference.type").cloned();

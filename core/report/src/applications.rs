@@ -1,9 +1,11 @@
 //! The results of applications: one for each lock file, folder of archives or binary, after the operating system's.
 
-use regent_scan::{Application, Content, Dependencies, Root, TestedFiles};
+use regent_scan::{Application, Content, Dependencies, Findings, Root, TestedFiles};
 use serde_json::{Value, json};
 
+use crate::apk_ownership;
 use crate::graph::{DepGraph, PackageInfo, PackageManager};
+use crate::input::Compat;
 use crate::options::Options;
 use crate::result::{Fact, Facts, Identity, PLUGIN_VERSION, ScanResult, Target};
 
@@ -21,16 +23,19 @@ pub(crate) struct Shared<'a> {
 
 /// The results of applications, in the order in which they were found.
 pub(crate) fn applications<'a>(
-    found: &'a [Application],
+    findings: &'a Findings,
     shared: &'a Shared<'_>,
     options: &'a Options,
 ) -> impl Iterator<Item = ScanResult> + 'a {
-    found.iter().filter_map(move |application| {
+    findings.applications.iter().enumerate().filter_map(move |(place, application)| {
         let mut facts = Facts(own_facts(application)?);
         facts.add("imageId", Some(json!(shared.image_id)));
         facts.add("imageNames", shared.names.clone());
         facts.add("ociDistributionMetadata", shared.metadata.clone());
         facts.add_text("pluginVersion", Some(PLUGIN_VERSION));
+        if options.compat == Compat::V9_20 {
+            facts.add("apkPackageOwnership", apk_ownership::ownership(findings, place));
+        }
         Some(ScanResult {
             identity: Identity {
                 kind: application.kind.as_str(),

@@ -8,6 +8,7 @@
 //! Dockerfile label it (`instructions`, `dockerfile`), and the tree is folded into the graph that is reported
 //! (`graph`). Facts are cut to their limits last (`truncation`).
 
+mod apk_ownership;
 mod applications;
 mod ascii;
 mod dockerfile;

@@ -170,7 +170,7 @@ pub fn scan_result(
     let mut scan_results = vec![of_os];
     if !options.has(Flag::ExcludeAppVulns) {
         let shared = Shared { image_id: &image.image_id, target: &root, names, metadata };
-        scan_results.extend(applications(&findings.applications, &shared, options));
+        scan_results.extend(applications(findings, &shared, options));
     }
     Ok(ScanResponse { scan_results })
 }

@@ -24,9 +24,10 @@ mod want;
 
 use std::sync::LazyLock;
 
-use crate::finding::{Findings, Gap, Packages};
+use crate::finding::{Findings, Gap, PackageDetail, Packages};
 use crate::interest::Interest;
 use crate::overlay::Overlay;
+use crate::ownership::Tell;
 use crate::path::LayerPath;
 
 pub(crate) use want::Want;
@@ -167,6 +168,17 @@ pub(crate) fn databases(overlay: &Overlay) -> Vec<Packages> {
         (analyzer.run)(&view, &mut findings);
     }
     std::iter::once(findings.packages).chain(findings.further_packages).collect()
+}
+
+/// Tells which files the packages of a database have.
+pub(crate) fn files(overlay: &Overlay, packages: &Packages, gaps: &mut Vec<Gap>, tell: Tell<'_>) {
+    match packages.list.first().map(|package| &package.detail) {
+        Some(PackageDetail::Apk) => apk::files(overlay, packages, tell),
+        Some(PackageDetail::Deb) => dpkg::files(overlay, packages, gaps, tell),
+        Some(PackageDetail::Rpm { .. }) => rpm::files(overlay, packages, tell),
+        Some(PackageDetail::Chisel) => chisel::files(overlay, packages, tell),
+        None => {}
+    }
 }
 
 /// What each analyzer does, in the order of the table.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::Graph;
+use crate::ownership::PackagePlace;
 use crate::path::LayerPath;
 use crate::tree::Tree;
 
@@ -142,6 +143,9 @@ pub struct Component {
     pub evidence: Vec<LayerPath>,
     /// Index of the layer that brought it, base layer 0.
     pub layer: usize,
+    /// The package of the distribution that has the files that tell of it, if one has: then it is there as a part of that
+    /// package, and no package of its own.
+    pub owner: Option<PackagePlace>,
     /// What it depends on: places in the application's list.
     pub depends: Vec<usize>,
 }
@@ -165,6 +169,7 @@ impl Component {
             qualifiers: BTreeMap::new(),
             evidence: vec![evidence],
             layer,
+            owner: None,
             depends: Vec::new(),
         }
     }

@@ -7,17 +7,30 @@ use crate::capture::{CapturedLayer, EntryKind};
 use crate::finding::{Findings, Package, PackageFormat, Packages};
 use crate::limits::Limits;
 use crate::overlay::Overlay;
+use crate::ownership;
 
 /// States of the database that are looked at. Images have some ten layers with a database; of one with more than
 /// this, packages are attributed to the newest states only.
 const MAX_STATES: usize = 64;
+
+/// Says of each package of the distribution which layer brought it, and of each component which of those packages has its
+/// files, if one has.
+///
+/// `layers` are those that the findings are of, base layer first, and `overlay` is their merged view.
+pub fn attribute(findings: &mut Findings, overlay: Overlay, layers: &[CapturedLayer], limits: &Limits) {
+    ownership::find_owners(findings, &overlay, layers, limits);
+    // Other views are made now, and one at a time is enough to have in memory.
+    drop(overlay);
+    attribute_packages(findings, layers, limits);
+    ownership::release_replaced(findings);
+}
 
 /// Says of each package which layer brought it: the newest one whose copy of the database introduced that version,
 /// also where it had been there before and was gone in between.
 ///
 /// `layers` are those that the findings are of, base layer first. The database is read once more for each layer that
 /// has a copy of it, or changes something about its files.
-pub fn attribute_packages(findings: &mut Findings, layers: &[CapturedLayer], limits: &Limits) {
+fn attribute_packages(findings: &mut Findings, layers: &[CapturedLayer], limits: &Limits) {
     if findings.packages.list.is_empty() {
         return;
     }

@@ -5,6 +5,7 @@
 
 mod debian_copyright;
 mod package_json;
+mod path_list;
 
 use std::io;
 
@@ -14,6 +15,7 @@ use crate::limits::Limits;
 
 pub use debian_copyright::DebianCopyright;
 pub use package_json::InstalledManifest;
+pub use path_list::PathList;
 
 /// The kinds of distillers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) enum Distil {
     PackageJson,
     /// A Debian package's `copyright`.
     DebianCopyright,
+    /// A list of paths.
+    PathList,
 }
 
 /// What a distiller made of a file.
@@ -32,6 +36,8 @@ pub enum Distilled {
     PackageJson(InstalledManifest),
     /// A Debian package's `copyright`.
     DebianCopyright(DebianCopyright),
+    /// A list of paths.
+    PathList(PathList),
 }
 
 /// Something that reads a file as it passes.
@@ -53,6 +59,7 @@ impl Distil {
         match self {
             Self::PackageJson => Box::new(package_json::Reader::new(size_bytes, limits)),
             Self::DebianCopyright => Box::new(debian_copyright::Reader::default()),
+            Self::PathList => Box::new(path_list::Reader::default()),
         }
     }
 
@@ -70,6 +77,7 @@ impl Distilled {
         match self {
             Self::PackageJson(manifest) => manifest.cost_bytes(),
             Self::DebianCopyright(copyright) => copyright.cost_bytes(),
+            Self::PathList(list) => list.cost_bytes(),
         }
     }
 }

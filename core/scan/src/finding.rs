@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::application::{Application, HashAlgorithm};
+use crate::ownership::ApkOwned;
 use crate::path::LayerPath;
 
 /// Everything found in an image.
@@ -29,6 +30,9 @@ pub struct Findings {
     pub applications: Vec<Application>,
     /// Files that the request's globs name, in merge order.
     pub files: Vec<FoundFile>,
+    /// Of Wolfi's and Chainguard's images: what of the applications belongs to a reported package, as results of release
+    /// 9.20 tell it.
+    pub apk_owned: Vec<ApkOwned>,
     /// What could not be read, said instead of passed over.
     pub gaps: Vec<Gap>,
 }

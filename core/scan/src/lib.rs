@@ -24,6 +24,7 @@ mod layer;
 mod limits;
 mod ordered;
 mod overlay;
+mod ownership;
 mod path;
 mod tree;
 mod yaml;
@@ -33,10 +34,10 @@ pub use application::{
     Application, ApplicationKind, Component, Content, Dependencies, Ecosystem, HashAlgorithm, Root,
     TestedFiles,
 };
-pub use attribution::attribute_packages;
+pub use attribution::attribute;
 pub use budget::Budget;
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
-pub use distil::{DebianCopyright, Distilled, InstalledManifest};
+pub use distil::{DebianCopyright, Distilled, InstalledManifest, PathList};
 pub use error::Error;
 pub use extra::Extra;
 pub use finding::{
@@ -48,5 +49,6 @@ pub use layer::{LayerSpec, capture_layer};
 pub use limits::Limits;
 pub use ordered::Pairs;
 pub use overlay::{MissingTarget, Overlay, OverlayFile};
+pub use ownership::{ApkOwned, PackagePlace};
 pub use path::LayerPath;
 pub use tree::{NodeIndex, Tree, TreeNode};

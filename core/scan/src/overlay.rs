@@ -89,6 +89,24 @@ impl Overlay {
     }
 }
 
+/// The symbolic links of the merged view that lead to no kept file, with the real path of where they lead: directories,
+/// and what was not kept or is not there.
+pub(crate) fn directory_links_of(layers: &[CapturedLayer], limits: &Limits) -> Vec<(LayerPath, LayerPath)> {
+    let (tree, links) = (Tree::new(layers), Links::new(layers, limits));
+    let mut found = Vec::new();
+    for (layer, captured) in layers.iter().enumerate() {
+        for (index, entry) in captured.capture.entries.iter().enumerate() {
+            if matches!(entry.kind, EntryKind::Symlink(_))
+                && tree.is_visible(&entry.path, Place { layer, index })
+                && let Some((target, _)) = links.directory(&tree, &entry.path)
+            {
+                found.push((entry.path.clone(), target));
+            }
+        }
+    }
+    found
+}
+
 /// Whether all that is wanted of a kept file has been asked for, so that reading its layer again brings no more. What no
 /// matcher asks for at its own path was kept as an extra.
 fn was_asked(path: &LayerPath, want: Want) -> bool {

@@ -115,7 +115,8 @@ fn is_normal(text: &str) -> bool {
 /// FNV-1a, 64 bit, over a path's text, fed component by component: the hash of `/a/b` is that of `/a` continued with
 /// `/b`, so one pass over a path gives the hashes of all its ancestors. It stands in captures, hence it is written
 /// out here and never changes within a [`CAPTURE_VERSION`](crate::CAPTURE_VERSION).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(crate) struct PathHash(u64);
 
 impl PathHash {
@@ -125,6 +126,20 @@ impl PathHash {
     /// The hash of a path.
     pub(crate) fn of(path: &LayerPath) -> Self {
         if path.0.len() == 1 { Self::ROOT } else { Self::ROOT.update(path.0.as_bytes()) }
+    }
+
+    /// The hash of a path as a database writes it, with or without a slash in front. `None` where `..` leads out of it.
+    pub(crate) fn of_bytes(path: &[u8]) -> Option<Self> {
+        path.split(|&byte| byte == b'/').try_fold(Self::ROOT, |hash, name| match name {
+            b"" | b"." => Some(hash),
+            b".." => None,
+            name => Some(hash.update(b"/").update(name)),
+        })
+    }
+
+    /// The hash of a path one component longer, in bytes.
+    pub(crate) fn child_bytes(self, name: &[u8]) -> Self {
+        self.update(b"/").update(name)
     }
 
     /// The hash of a path one component longer.
@@ -222,6 +237,11 @@ mod tests {
         assert_eq!(hash, PathHash::of(&path));
         assert_eq!(hash.value(), 0xa1a1_3efc_aaeb_970a, "stands in stored captures");
         assert_eq!(PathHash::of(&LayerPath::new("/")), PathHash::ROOT);
+        for text in ["/var/lib/dpkg", "var/lib/dpkg/", "./var//lib/./dpkg"] {
+            assert_eq!(PathHash::of_bytes(text.as_bytes()), Some(hash), "{text}");
+        }
+        assert_eq!(PathHash::of_bytes(b"/var/lib").map(|hash| hash.child_bytes(b"dpkg")), Some(hash));
+        assert_eq!(PathHash::of_bytes(b"var/lib/../dpkg"), None);
     }
 
     proptest::proptest! {

@@ -1,10 +1,14 @@
 //! Chisel's manifest: which slices of Ubuntu packages an image was made of, as zstd-compressed lines of JSON
 //! (`jsonwall` 1.0).
 
+mod files;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 
 use serde::Deserialize;
+
+pub(super) use files::files;
 
 use super::packages::PackageList;
 use super::{About, Analyzer, Reported, View, no_pattern};

@@ -4,8 +4,12 @@
 //! The format is deb822(5). Packages of every state are listed, as the scanner being replaced lists them; those that are
 //! removed and not purged are marked.
 
+mod files;
+
 use std::collections::{HashMap, HashSet};
 use std::mem;
+
+pub(super) use files::files;
 
 use super::packages::PackageList;
 use super::text::{lines, text, words};
@@ -33,8 +37,16 @@ pub(super) const STATUS_ANALYZER: Analyzer = Analyzer {
         title: "Debian packages",
         detects: "Installed packages with their source, dependencies, architecture and licences, and which of them apt \
                   installed for others.",
-        files: &["/var/lib/dpkg/status", "/var/lib/apt/extended_states", "/usr/share/doc/*/copyright"],
-        limits: &["200,000 packages and 2,000,000 relations in a database", "64 licences of a package"],
+        files: &[
+            "/var/lib/dpkg/status",
+            "/var/lib/dpkg/info/*.list",
+            "/var/lib/apt/extended_states",
+            "/usr/share/doc/*/copyright",
+        ],
+        limits: &[
+            "200,000 packages and 2,000,000 relations in a database",
+            "200,000 files and 64 licences of a package",
+        ],
         reported: Reported::Everywhere,
     },
     files: FILES,
@@ -86,9 +98,15 @@ fn run_status_directory(view: &View<'_>, findings: &mut Findings) {
     list.report(findings, PackageFormat::Deb, STATUS_DIRECTORY);
 }
 
-/// Where packages say what their licences are (Debian Policy, 12.5).
+/// Where packages say what their licences are (Debian Policy, 12.5), and dpkg which files they have.
 fn pattern(path: &str) -> Want {
-    if copyright_of(path).is_some() { Want::distilled(Distil::DebianCopyright) } else { Want::NOTHING }
+    if copyright_of(path).is_some() {
+        Want::distilled(Distil::DebianCopyright)
+    } else if files::list_of(path).is_some() {
+        Want::distilled(Distil::PathList)
+    } else {
+        Want::NOTHING
+    }
 }
 
 /// The package whose `copyright` is at this path.

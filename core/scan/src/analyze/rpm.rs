@@ -6,14 +6,17 @@
 
 mod bdb;
 mod content_sets;
+mod files;
 mod header;
 mod integers;
 mod ndb;
 mod sqlite;
 
+pub(super) use files::files;
+
 use super::packages::PackageList;
 use super::{About, Analyzer, Reported, View, no_pattern};
-use crate::finding::{Findings, Gap, PackageFormat};
+use crate::finding::{Findings, Gap, Package, PackageFormat};
 use crate::overlay::Overlay;
 
 const BERKELEY_DB: [&str; 2] = ["/var/lib/rpm/Packages", "/usr/lib/sysimage/rpm/Packages"];
@@ -90,15 +93,19 @@ fn read_first(overlay: &Overlay, paths: &[&str], read: Reader, findings: &mut Fi
 }
 
 /// Reads one form of database and hands its records, package headers, to the second argument.
-type Reader = fn(&[u8], &mut Records) -> Result<(), Unreadable>;
+type Reader = fn(&[u8], &mut Records<'_>) -> Result<(), Unreadable>;
+
+/// Sees a package, and the header that it was read from.
+type Visit<'v> = &'v mut dyn FnMut(&Package, &[u8]);
 
 /// Why a database can't be read, or not further, in words that complete "the package database could not be read: …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Unreadable(&'static str);
 
 /// Takes records out of a database, within bounds.
-#[derive(Debug)]
-struct Records {
+struct Records<'v> {
+    /// Sees every package with its header.
+    visit: Option<Visit<'v>>,
     packages: PackageList,
     n_taken: usize,
     n_unreadable: usize,
@@ -107,7 +114,7 @@ struct Records {
     remaining_bytes: usize,
 }
 
-impl Records {
+impl Records<'_> {
     /// Takes one record. One that is no package header is counted, and the others stay.
     fn take(&mut self, header: &[u8]) -> Result<(), Unreadable> {
         self.remaining_bytes = self
@@ -119,7 +126,12 @@ impl Records {
         }
         self.n_taken += 1;
         match header::parse(header, &mut self.packages) {
-            Some(package) => self.packages.push(package),
+            Some(package) => {
+                if let Some(visit) = &mut self.visit {
+                    visit(&package, header);
+                }
+                self.packages.push(package);
+            }
             None => self.n_unreadable += 1,
         }
         Ok(())
@@ -138,7 +150,12 @@ pub(super) struct Database {
 
 impl Database {
     fn read(data: &[u8], read: Reader) -> Self {
+        Self::visit(data, read, None)
+    }
+
+    fn visit(data: &[u8], read: Reader, visit: Option<Visit<'_>>) -> Self {
         let mut records = Records {
+            visit,
             packages: PackageList::default(),
             n_taken: 0,
             n_unreadable: 0,
@@ -163,15 +180,18 @@ impl Database {
 
 /// Reads a database whose form is told by its content.
 pub(super) fn parse_database(data: &[u8]) -> Database {
-    let read = if data.starts_with(sqlite::MAGIC) {
+    Database::read(data, reader_of(data))
+}
+
+fn reader_of(data: &[u8]) -> Reader {
+    if data.starts_with(sqlite::MAGIC) {
         sqlite::read
     } else if data.starts_with(ndb::MAGIC) {
         ndb::read
     } else {
         bdb::read
-    };
-    Database::read(data, read)
+    }
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use regent_oci::Digest;
 
+pub(crate) use super::rpm::tests::sqlite_with_files;
 use super::*;
 use crate::capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
 use crate::distil::Distil;

@@ -21,7 +21,7 @@ const COUNTER_KEY: &[u8] = &[0; 4];
 const CUT_OFF: Unreadable = Unreadable("it is cut off");
 
 /// Hands out the values of all hash pages, in page order. A damaged page doesn't hide those after it.
-pub(super) fn read(data: &[u8], records: &mut Records) -> Result<(), Unreadable> {
+pub(super) fn read(data: &[u8], records: &mut Records<'_>) -> Result<(), Unreadable> {
     let mut file = File::open(data)?;
     let mut outcome = Ok(());
     for number in 1..=file.last_page {
@@ -65,7 +65,7 @@ impl<'a> File<'a> {
     }
 
     /// The entries of a hash page are keys and values by turns. They lie at the page's end, the first one last.
-    fn read_page(&mut self, page: &'a [u8], records: &mut Records) -> Result<(), Unreadable> {
+    fn read_page(&mut self, page: &'a [u8], records: &mut Records<'_>) -> Result<(), Unreadable> {
         const DAMAGED: Unreadable = Unreadable("a hash page is damaged");
         let n_entries = usize::from(self.endian.u16(page, 20).ok_or(DAMAGED)?);
         let mut end = page.len();

@@ -4,6 +4,7 @@
 use super::super::packages::PackageList;
 use super::integers::Endian::Big;
 use crate::finding::{Package, PackageDetail};
+use crate::path::PathHash;
 
 const TAG_NAME: u32 = 1000;
 const TAG_VERSION: u32 = 1001;
@@ -14,6 +15,9 @@ const TAG_ARCHITECTURE: u32 = 1022;
 const TAG_SOURCE_RPM: u32 = 1044;
 const TAG_PROVIDES: u32 = 1047;
 const TAG_REQUIRES: u32 = 1049;
+const TAG_DIRECTORY_INDEXES: u32 = 1116;
+const TAG_BASE_NAMES: u32 = 1117;
+const TAG_DIRECTORY_NAMES: u32 = 1118;
 const TAG_MODULARITY_LABEL: u32 = 5096;
 
 const TYPE_INT32: u32 = 4;
@@ -28,26 +32,20 @@ const ENTRY_BYTES: usize = 16;
 /// Index entries of one header. Packages have about a hundred; rpm's own limit is 65,535.
 const MAX_ENTRIES: usize = 65_535;
 
+/// Directories of one package's files. Those with the most have some ten thousand.
+const MAX_DIRECTORIES: usize = 200_000;
+
 /// Longest text that is taken from a header. The texts read here are names and versions.
 const MAX_TEXT_BYTES: usize = 4096;
 
 /// The package that a header describes. `None` if it lacks a name, version or release, or is damaged. `list` bounds the
 /// names that the packages of a database may have together.
 pub(super) fn parse<'a>(header: &'a [u8], list: &mut PackageList) -> Option<Package> {
-    let n_entries = Big.usize(header, 0)?;
-    let data_bytes = Big.usize(header, 4)?;
-    if n_entries > MAX_ENTRIES {
-        return None;
-    }
-    let (index, data) = header.get(INTRO_BYTES..)?.split_at_checked(n_entries * ENTRY_BYTES)?;
-    let data = data.get(..data_bytes)?;
-
     let (mut name, mut version, mut release) = (None, None, None);
     let (mut epoch, mut source_rpm, mut modularity) = (None, None, None);
     let (mut license, mut architecture) = (None, None);
     let (mut provides, mut requires) = (None, None);
-    for entry in index.chunks_exact(ENTRY_BYTES) {
-        let entry = Entry { entry, data };
+    for entry in entries(header)? {
         match Big.u32(entry.entry, 0)? {
             TAG_NAME => name = Some(entry.text()?),
             TAG_VERSION => version = Some(entry.text()?),
@@ -85,6 +83,42 @@ pub(super) fn parse<'a>(header: &'a [u8], list: &mut PackageList) -> Option<Pack
     Some(package)
 }
 
+/// Hands out the hashes of the paths of a package's files: directory and name apart, as headers have them. Those of a
+/// damaged header as far as they go.
+pub(super) fn files(header: &[u8], mut each: impl FnMut(PathHash)) -> Option<()> {
+    let (mut directories, mut names, mut indexes) = (None, None, None);
+    for entry in entries(header)? {
+        match Big.u32(entry.entry, 0)? {
+            TAG_DIRECTORY_NAMES => directories = Some(entry),
+            TAG_BASE_NAMES => names = Some(entry),
+            TAG_DIRECTORY_INDEXES => indexes = Some(entry),
+            _ => {}
+        }
+    }
+    let directories: Vec<_> =
+        directories?.all_texts().take(MAX_DIRECTORIES).map(PathHash::of_bytes).collect();
+    let indexes = indexes?.value(TYPE_INT32)?.chunks_exact(4);
+    for (name, index) in names?.all_texts().zip(indexes) {
+        let directory = Big.usize(index, 0).and_then(|index| directories.get(index).copied());
+        if let Some(Some(directory)) = directory {
+            each(directory.child_bytes(name));
+        }
+    }
+    Some(())
+}
+
+/// The index of a header.
+fn entries(header: &[u8]) -> Option<impl Iterator<Item = Entry<'_>>> {
+    let n_entries = Big.usize(header, 0)?;
+    let data_bytes = Big.usize(header, 4)?;
+    if n_entries > MAX_ENTRIES {
+        return None;
+    }
+    let (index, data) = header.get(INTRO_BYTES..)?.split_at_checked(n_entries * ENTRY_BYTES)?;
+    let data = data.get(..data_bytes)?;
+    Some(index.chunks_exact(ENTRY_BYTES).map(move |entry| Entry { entry, data }))
+}
+
 /// An index entry, with the data that it points into.
 struct Entry<'a> {
     entry: &'a [u8],
@@ -109,9 +143,14 @@ impl<'a> Entry<'a> {
 
     /// The texts of a list; none where it is something else. The last has no end where the header is damaged.
     fn texts(self) -> impl Iterator<Item = &'a [u8]> {
+        self.all_texts().filter(|text| text.len() <= MAX_TEXT_BYTES)
+    }
+
+    /// The same with those that are longer than any that is kept.
+    fn all_texts(self) -> impl Iterator<Item = &'a [u8]> {
         let value = self.value(TYPE_STRING_ARRAY).unwrap_or_default();
         let n_texts = Big.usize(self.entry, 12).unwrap_or_default();
-        value.split(|&byte| byte == 0).take(n_texts).filter(|text| text.len() <= MAX_TEXT_BYTES)
+        value.split(|&byte| byte == 0).take(n_texts)
     }
 
     /// Epochs are unsigned in the format, and signed in results.

@@ -24,7 +24,7 @@ const MAX_SLOT_PAGES: usize = 2048;
 
 /// Hands out the blobs in the order of their slots. A slot that doesn't fit its blob counts as an unreadable record;
 /// checksums aren't looked at.
-pub(super) fn read(data: &[u8], records: &mut Records) -> Result<(), Unreadable> {
+pub(super) fn read(data: &[u8], records: &mut Records<'_>) -> Result<(), Unreadable> {
     let n_slot_pages = Little.usize(data, 12).ok_or(Unreadable("it is cut off"))?;
     if !data.starts_with(MAGIC) || Little.u32(data, 4) != Some(0) {
         return Err(Unreadable("it is no NDB database of version 0"));

@@ -22,7 +22,7 @@ const CUT_OFF: Unreadable = Unreadable("it is cut off");
 const DAMAGED: Unreadable = Unreadable("a page is damaged");
 
 /// Hands out the blobs of table `Packages` in the order of its rows.
-pub(super) fn read(data: &[u8], records: &mut Records) -> Result<(), Unreadable> {
+pub(super) fn read(data: &[u8], records: &mut Records<'_>) -> Result<(), Unreadable> {
     let mut file = File::open(data)?;
     let mut root = None;
     file.for_each_row(1, |row| {

@@ -233,3 +233,32 @@ proptest! {
         }
     }
 }
+
+/// A database with one package that has these files, each directory with a slash at its end and a name.
+pub(crate) fn sqlite_with_files(name: &str, files: &[(&str, &str)]) -> Vec<u8> {
+    let (directories, names): (Vec<&str>, Vec<&str>) = files.iter().copied().unzip();
+    let indexes = (0..files.len()).map(|n| u32::try_from(n).unwrap());
+    let header = build::Header::new(name, "1", "1")
+        .texts(1118, &directories)
+        .texts(1117, &names)
+        .ints(1116, &indexes.collect::<Vec<_>>());
+    sqlite(&[header.build()])
+}
+
+#[test]
+fn files_are_directories_and_names_and_damaged_headers_have_fewer() {
+    let paths = |header: build::Header| {
+        let mut found = Vec::new();
+        let _ = header::files(&header.build(), |hash| found.push(hash));
+        found
+    };
+    let header = || build::Header::new("a", "1", "1").texts(1118, &["/usr/bin/", "/etc/"]);
+    let hashes = |paths: &[&str]| -> Vec<_> {
+        paths.iter().map(|path| crate::path::PathHash::of_bytes(path.as_bytes()).unwrap()).collect()
+    };
+    let sound = header().texts(1117, &["a", "b", "a"]).ints(1116, &[0, 0, 1]);
+    assert_eq!(paths(sound), hashes(&["/usr/bin/a", "/usr/bin/b", "/etc/a"]));
+    let out_of_bounds = header().texts(1117, &["a", "b"]).ints(1116, &[7, 1]);
+    assert_eq!(paths(out_of_bounds), hashes(&["/etc/b"]));
+    assert_eq!(paths(header().texts(1117, &["a"])), []);
+}

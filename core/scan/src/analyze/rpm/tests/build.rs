@@ -34,6 +34,12 @@ impl Header {
         self
     }
 
+    pub(super) fn ints(mut self, tag: u32, values: &[u32]) -> Self {
+        let value = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+        self.entries.push((tag, 4, values.len(), value));
+        self
+    }
+
     pub(super) fn long(mut self, tag: u32, value: u64) -> Self {
         self.entries.push((tag, 5, 1, value.to_be_bytes().into()));
         self

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::apk_ownership;
 use crate::graph::{DepGraph, PackageInfo, PackageManager};
 use crate::input::Compat;
-use crate::options::Options;
+use crate::jars::JarFingerprints;
+use crate::options::{Flag, Options};
 use crate::result::{Fact, Facts, Identity, PLUGIN_VERSION, ScanResult, Target};
 
 /// What the results of one image have in common.
@@ -15,6 +16,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) image_id: &'a str,
     /// The name of the target.
     pub(crate) target: &'a str,
+    /// What the image is called: the origin of its jars.
+    pub(crate) origin: &'a str,
     /// The fact `imageNames`.
     pub(crate) names: Option<Value>,
     /// The fact `ociDistributionMetadata`.
@@ -28,7 +31,7 @@ pub(crate) fn applications<'a>(
     options: &'a Options,
 ) -> impl Iterator<Item = ScanResult> + 'a {
     findings.applications.iter().enumerate().filter_map(move |(place, application)| {
-        let mut facts = Facts(own_facts(application)?);
+        let mut facts = Facts(own_facts(application, shared, options)?);
         facts.add("imageId", Some(json!(shared.image_id)));
         facts.add("imageNames", shared.names.clone());
         facts.add("ociDistributionMetadata", shared.metadata.clone());
@@ -50,7 +53,7 @@ pub(crate) fn applications<'a>(
 }
 
 /// What tells of the application itself. `None` for one that results leave out.
-fn own_facts(application: &Application) -> Option<Vec<Fact>> {
+fn own_facts(application: &Application, shared: &Shared<'_>, options: &Options) -> Option<Vec<Fact>> {
     let mut facts = Facts(Vec::new());
     match &application.content {
         Content::Dependencies { root, dependencies, tested_files } => {
@@ -69,6 +72,11 @@ fn own_facts(application: &Application) -> Option<Vec<Fact>> {
             let paths: Vec<Value> = paths.iter().map(|path| json!({ "path": path })).collect();
             let list = json!([{ "language": language, "fileHierarchy": paths }]);
             facts.add("applicationFiles", Some(list));
+        }
+        Content::Jars { is_system: true, .. } if !options.has(Flag::IncludeSystemJars) => return None,
+        Content::Jars { fingerprints, .. } => {
+            let data = JarFingerprints::new(fingerprints, shared.origin, &application.target_file, options);
+            facts.add("jarFingerprints", Some(json!(data)));
         }
         _ => return None,
     }

@@ -17,6 +17,7 @@ mod facts;
 mod graph;
 mod input;
 mod instructions;
+mod jars;
 mod layer_attribution;
 mod names;
 mod options;

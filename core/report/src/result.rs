@@ -169,7 +169,13 @@ pub fn scan_result(
     };
     let mut scan_results = vec![of_os];
     if !options.has(Flag::ExcludeAppVulns) {
-        let shared = Shared { image_id: &image.image_id, target: &root, names, metadata };
+        let shared = Shared {
+            image_id: &image.image_id,
+            target: &root,
+            origin: given_name.unwrap_or(&name.archive),
+            names,
+            metadata,
+        };
         scan_results.extend(applications(findings, &shared, options));
     }
     Ok(ScanResponse { scan_results })

@@ -11,6 +11,7 @@ mod binaries;
 mod chisel;
 mod composer;
 mod dpkg;
+mod java;
 mod manifest_files;
 mod node;
 mod os_release;
@@ -99,6 +100,7 @@ static ANALYZERS: &[Analyzer] = &[
     application_files::NODE_ANALYZER,
     composer::ANALYZER,
     application_files::PYTHON_ANALYZER,
+    java::ANALYZER,
 ];
 
 /// The rows that read a distribution's packages, in their order.

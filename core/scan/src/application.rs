@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::distil::Coordinates;
 use crate::graph::Graph;
 use crate::ownership::PackagePlace;
 use crate::path::LayerPath;
@@ -28,6 +29,7 @@ impl Application {
             Content::Dependencies { dependencies: Dependencies::Tree(tree), .. } => tree.len(),
             Content::Dependencies { dependencies: Dependencies::Graph(graph), .. } => graph.nodes().count(),
             Content::Files { paths, .. } => paths.len(),
+            Content::Jars { fingerprints, .. } => fingerprints.len(),
             Content::Unreported => 0,
         };
         shown + self.components.len()
@@ -54,6 +56,8 @@ pub enum ApplicationKind {
     PythonFiles,
     /// `composer.json` with `composer.lock`.
     Composer,
+    /// A directory with Java archives.
+    Java,
 }
 
 impl ApplicationKind {
@@ -65,6 +69,7 @@ impl ApplicationKind {
             Self::Pnpm | Self::PnpmStore => "pnpm",
             Self::Composer => "composer",
             Self::PythonFiles => "python",
+            Self::Java => "maven",
         }
     }
 }
@@ -89,8 +94,37 @@ pub enum Content {
         /// Relative to the application's directory, in merge order.
         paths: Vec<String>,
     },
+    /// Java archives: what they say to be, or their digests.
+    Jars {
+        /// Every archive, each followed by those in it.
+        fingerprints: Vec<JarFingerprint>,
+        /// Whether they are reported only where the option `include-system-jars` is on.
+        is_system: bool,
+    },
     /// Nothing: it is in tables and SBOMs only.
     Unreported,
+}
+
+/// A Java archive as results tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JarFingerprint {
+    /// Its path, followed for a nested one by the names of the entries that lead to it.
+    pub location: String,
+    /// How many archives it is in. Results leave out those deeper than an option says.
+    pub depth: u32,
+    /// What it is; if that is not known, its digest tells.
+    pub identity: JarIdentity,
+    /// Artifacts that were merged into it.
+    pub dependencies: Vec<Coordinates>,
+}
+
+/// What tells a Java archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JarIdentity {
+    /// Its coordinates.
+    Coordinates(Coordinates),
+    /// SHA-1 of its bytes, in lower-case hexadecimal.
+    Sha1(String),
 }
 
 /// The root of an application's graph.

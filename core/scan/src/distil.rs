@@ -4,8 +4,10 @@
 //! the layer's capture. One file here for each kind; `Distil` and `Distilled` name them all.
 
 mod debian_copyright;
+mod java_archive;
 mod package_json;
 mod path_list;
+mod zip;
 
 use std::io;
 
@@ -14,6 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::limits::Limits;
 
 pub use debian_copyright::DebianCopyright;
+#[cfg(test)]
+pub(crate) use java_archive::fixture as java_archive_fixture;
+pub use java_archive::{
+    ArchiveContent, ArchiveFault, ArchiveFaultKind, Coordinates, JarManifest, JavaArchive, NestedArchive,
+};
 pub use package_json::InstalledManifest;
 pub use path_list::PathList;
 
@@ -26,6 +33,8 @@ pub(crate) enum Distil {
     DebianCopyright,
     /// A list of paths.
     PathList,
+    /// A jar, war or ear.
+    JavaArchive,
 }
 
 /// What a distiller made of a file.
@@ -38,6 +47,8 @@ pub enum Distilled {
     DebianCopyright(DebianCopyright),
     /// A list of paths.
     PathList(PathList),
+    /// A jar, war or ear.
+    JavaArchive(Box<JavaArchive>),
 }
 
 /// Something that reads a file as it passes.
@@ -60,6 +71,7 @@ impl Distil {
             Self::PackageJson => Box::new(package_json::Reader::new(size_bytes, limits)),
             Self::DebianCopyright => Box::new(debian_copyright::Reader::default()),
             Self::PathList => Box::new(path_list::Reader::default()),
+            Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes, limits)),
         }
     }
 
@@ -78,6 +90,7 @@ impl Distilled {
             Self::PackageJson(manifest) => manifest.cost_bytes(),
             Self::DebianCopyright(copyright) => copyright.cost_bytes(),
             Self::PathList(list) => list.cost_bytes(),
+            Self::JavaArchive(archive) => archive.cost_bytes(),
         }
     }
 }

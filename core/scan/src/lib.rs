@@ -31,13 +31,16 @@ mod yaml;
 
 pub use analyze::{About, Reported, analyze, analyzers, parse};
 pub use application::{
-    Application, ApplicationKind, Component, Content, Dependencies, Ecosystem, HashAlgorithm, Root,
-    TestedFiles,
+    Application, ApplicationKind, Component, Content, Dependencies, Ecosystem, HashAlgorithm, JarFingerprint,
+    JarIdentity, Root, TestedFiles,
 };
 pub use attribution::attribute;
 pub use budget::Budget;
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
-pub use distil::{DebianCopyright, Distilled, InstalledManifest, PathList};
+pub use distil::{
+    ArchiveContent, ArchiveFault, ArchiveFaultKind, Coordinates, DebianCopyright, Distilled,
+    InstalledManifest, JarManifest, JavaArchive, NestedArchive, PathList,
+};
 pub use error::Error;
 pub use extra::Extra;
 pub use finding::{

@@ -3,8 +3,10 @@
 //! Scans call [`analyze`](crate::analyze), which knows which file is parsed by what and reports what can't be read.
 //! All of them take arbitrary bytes: they never panic, and need time and memory in proportion to the input.
 
+use std::io;
+
 use super::{apk, chisel, dpkg, os_release, rpm, runtime};
-use crate::distil::{Distil, Distilled};
+use crate::distil::{Distil, Distilled, JavaArchive};
 use crate::finding::{OsRelease, Package};
 use crate::limits::Limits;
 
@@ -45,4 +47,15 @@ pub fn os_release(data: &[u8]) -> Option<OsRelease> {
 /// The version that a Java runtime's `release` file tells.
 pub fn java_release(data: &[u8]) -> Option<String> {
     runtime::parse_release(data)
+}
+
+/// What a Java archive says of itself.
+///
+/// # Errors
+/// Where it needed the disk and that failed.
+pub fn java_archive(data: &[u8]) -> io::Result<Option<JavaArchive>> {
+    Ok(match Distil::JavaArchive.of_content(data, &Limits::default())? {
+        Some(Distilled::JavaArchive(archive)) => Some(*archive),
+        _ => None,
+    })
 }

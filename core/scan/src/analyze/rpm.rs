@@ -57,24 +57,30 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
 /// Reports the packages of the Berkeley DB and NDB databases together, or else those of the SQLite database.
 fn run(view: &View<'_>, findings: &mut Findings) {
     let overlay = view.overlay;
-    let mut packages = read_first(overlay, &BERKELEY_DB, bdb::read, findings);
-    packages.append(read_first(overlay, &NDB, ndb::read, findings));
+    let mut first = None;
+    let mut packages = read_first(overlay, &BERKELEY_DB, bdb::read, findings, &mut first);
+    packages.append(read_first(overlay, &NDB, ndb::read, findings, &mut first));
     if packages.is_empty() {
-        packages = read_first(overlay, &SQLITE, sqlite::read, findings);
+        packages = read_first(overlay, &SQLITE, sqlite::read, findings, &mut first);
     }
-    if packages.is_empty() {
-        return;
-    }
-    packages.report(findings, PackageFormat::Rpm, "/var/lib/rpm");
+    let Some(path) = first else { return };
+    packages.report(findings, PackageFormat::Rpm, path);
     let content_sets = content_sets::collect(overlay, &mut findings.gaps);
     if let Some(reported) = findings.databases_mut().last() {
         reported.content_sets = content_sets;
     }
 }
 
-/// The packages of the first of `paths`, in merge order, that has any. Both paths may show the same file, since one
+/// The packages of the first of `paths`, in merge order, that has any; `first` becomes the place of the first database
+/// that had any. Both paths may show the same file, since one
 /// directory is often a link to the other.
-fn read_first(overlay: &Overlay, paths: &[&str], read: Reader, findings: &mut Findings) -> PackageList {
+fn read_first<'a>(
+    overlay: &'a Overlay,
+    paths: &[&str],
+    read: Reader,
+    findings: &mut Findings,
+    first: &mut Option<&'a str>,
+) -> PackageList {
     let mut seen: Option<&[u8]> = None;
     for file in overlay.files().filter(|file| paths.contains(&file.path.as_str())) {
         let Some(data) = file.kept.content.as_deref().filter(|data| !data.is_empty()) else { continue };
@@ -86,6 +92,7 @@ fn read_first(overlay: &Overlay, paths: &[&str], read: Reader, findings: &mut Fi
             findings.gaps.push(Gap { path: file.path.clone(), code: "rpm_database_unreadable", reason });
         }
         if !database.packages.is_empty() {
+            first.get_or_insert(file.path.as_str());
             return database.packages;
         }
     }

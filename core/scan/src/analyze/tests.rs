@@ -171,7 +171,7 @@ fn databases_after_the_first_are_further_ones() {
         .collect();
     let expected = [
         ("deb", "/var/lib/dpkg/status", "from-status", 0),
-        ("rpm", "/var/lib/rpm", "from-sqlite", 1),
+        ("rpm", "/var/lib/rpm/rpmdb.sqlite", "from-sqlite", 1),
         ("deb", "/var/lib/dpkg/status.d", "from-status-d", 0),
         ("deb", "/var/lib/chisel/manifest.wall", "from-chisel", 0),
     ];

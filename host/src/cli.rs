@@ -73,7 +73,7 @@ enum Command {
     /// Scan an image and show what is in it.
     #[command(
         after_help = "Examples:\n  regent scan team/app:1.4 --registry registry.example.com\n  regent scan \
-        oci-layout:./image:1.4\n  regent scan ./image.tar --format scan-result -o result.json"
+        oci-layout:./image:1.4\n  regent scan ./image.tar --format scan-result -o result.json\n  regent scan ./image.tar --format cyclonedx -o image.cdx.json"
     )]
     Scan(ScanArgs),
     /// Copy an image into a directory, as an OCI image layout with every digest verified.
@@ -183,6 +183,10 @@ enum Format {
     Table,
     /// The JSON that callbacks carry.
     ScanResult,
+    /// A bill of materials: CycloneDX 1.6, JSON.
+    Cyclonedx,
+    /// A bill of materials: SPDX 2.3, JSON.
+    Spdx,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

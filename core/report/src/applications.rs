@@ -1,6 +1,6 @@
 //! The results of applications: one for each lock file, folder of archives or binary, after the operating system's.
 
-use regent_scan::{Application, Content, Dependencies, Findings, Root, TestedFiles};
+use regent_scan::{Application, ApplicationKind, Content, Dependencies, Findings, Root, TestedFiles};
 use serde_json::{Value, json};
 
 use crate::apk_ownership;
@@ -30,7 +30,8 @@ pub(crate) fn applications<'a>(
     shared: &'a Shared<'_>,
     options: &'a Options,
 ) -> impl Iterator<Item = ScanResult> + 'a {
-    findings.applications.iter().enumerate().filter_map(move |(place, application)| {
+    let included = findings.applications.iter().enumerate().filter(|(_, found)| is_included(found, options));
+    included.filter_map(move |(place, application)| {
         let mut facts = Facts(own_facts(application, shared, options)?);
         facts.add("imageId", Some(json!(shared.image_id)));
         facts.add("imageNames", shared.names.clone());
@@ -50,6 +51,13 @@ pub(crate) fn applications<'a>(
             target_reference: options.target_reference.clone(),
         })
     })
+}
+
+/// Whether the options leave an application in.
+pub(crate) fn is_included(application: &Application, options: &Options) -> bool {
+    let is_installed_node =
+        matches!(application.kind, ApplicationKind::NodeModules | ApplicationKind::PnpmStore);
+    !is_installed_node || !options.has(Flag::ExcludeNodeModules)
 }
 
 /// What tells of the application itself. `None` for one that results leave out.

@@ -7,8 +7,12 @@ use regent_oci::{Digest, ImageConfig};
 pub struct ImageFacts {
     /// Digest of the image configuration, or the name that an archive gives it. Reported as `imageId`.
     pub image_id: String,
+    /// Digest of the image manifest, as far as there is one: also for images that were not pulled.
+    pub manifest_digest: Option<Digest>,
     /// The layers as results name them.
     pub layers: LayerNames,
+    /// Digests of the layers as they are stored, base layer first.
+    pub layer_digests: Vec<Digest>,
     /// The configuration.
     pub config: ImageConfig,
     /// Statements about the image that lie beside it, where they were read.

@@ -151,9 +151,22 @@ static REPOSITORY: LazyLock<Regex> = LazyLock::new(|| {
 const MAX_HOST: usize = 255;
 const MAX_REPOSITORY: usize = 2048;
 
-/// Host, repository and digests, the name completed to its full form (`redis` is `docker.io/library/redis`).
-/// `None` where the name or a digest is nothing that a registry would take.
-pub(crate) fn distribution_metadata(name: &str, digests: &GivenDigests) -> Option<DistributionMetadata> {
+/// Where a registry would have an image of some name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// The name as it was given, without tag and digest.
+    pub(crate) name: String,
+    /// Host and port.
+    pub(crate) host: String,
+    /// The repository.
+    pub(crate) repository: String,
+    /// The tag, if the name has one.
+    pub(crate) tag: Option<String>,
+}
+
+/// The name completed to its full form (`redis` is `docker.io/library/redis`). `None` where it is nothing that a registry
+/// would take.
+pub(crate) fn location(name: &str) -> Option<Location> {
     let reference = Reference::parse(name).ok()?;
     let (host, path) = match reference.name.split_once('/') {
         Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
@@ -162,18 +175,27 @@ pub(crate) fn distribution_metadata(name: &str, digests: &GivenDigests) -> Optio
     let host = if host == "index.docker.io" { "docker.io" } else { host };
     let repository =
         if host == "docker.io" && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+    let fits =
+        host.len() <= MAX_HOST && repository.len() <= MAX_REPOSITORY && REPOSITORY.is_match(&repository);
+    fits.then(|| Location {
+        name: reference.name.to_owned(),
+        host: host.to_owned(),
+        repository,
+        tag: reference.tag.map(str::to_owned),
+    })
+}
+
+/// Host, repository and digests. `None` where the name or a digest is nothing that a registry would take.
+pub(crate) fn distribution_metadata(name: &str, digests: &GivenDigests) -> Option<DistributionMetadata> {
+    let location = location(name)?;
     let sha256 = |digest: &String| digest.starts_with("sha256:") && check_digest(digest, "").is_ok();
     let manifest_digest = digests.manifest.clone().filter(sha256)?;
-    let fits = host.len() <= MAX_HOST
-        && repository.len() <= MAX_REPOSITORY
-        && REPOSITORY.is_match(&repository)
-        && digests.index.as_ref().is_none_or(sha256);
-    fits.then(|| DistributionMetadata {
-        registry_host: host.to_owned(),
-        repository,
+    digests.index.as_ref().is_none_or(sha256).then(|| DistributionMetadata {
+        registry_host: location.host,
+        repository: location.repository,
         manifest_digest,
         index_digest: digests.index.clone(),
-        image_tag: reference.tag.map(str::to_owned),
+        image_tag: location.tag,
     })
 }
 

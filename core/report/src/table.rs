@@ -2,19 +2,20 @@
 
 use std::fmt::Write as _;
 
-use regent_scan::{Findings, Gap, Package};
+use regent_scan::{Findings, Gap};
 
 use crate::input::{Digests, ImageFacts, ImageName};
+use crate::inventory::{Inventory, Item, Origin};
 use crate::names::{effective_digests, effective_name};
 use crate::options::Options;
 
-/// Widths that columns don't grow beyond. A longer cell pushes the rest of its line to the right.
-const MAX_NAME: usize = 46;
-const MAX_VERSION: usize = 30;
+/// Width that columns don't grow beyond. A longer cell pushes the rest of its line to the right.
+const MAX_WIDTH: usize = 46;
 /// Nothing that anyone reads is longer.
 const MAX_CELL: usize = 200;
 
-/// A plain text table: what image it is, its packages by name, and what could not be read.
+/// A plain text table: what image it is, the distribution's packages by name, those of applications by kind and name,
+/// and what could not be read.
 pub fn table(
     image: &ImageFacts,
     name: &ImageName,
@@ -22,17 +23,22 @@ pub fn table(
     findings: &Findings,
     options: &Options,
 ) -> String {
+    let inventory = Inventory::new(findings, options);
     let mut text = String::new();
-    for (label, value) in header(image, name, digests, findings, options) {
+    for (label, value) in header(image, name, digests, findings, &inventory, options) {
         let _ = writeln!(text, "{label:<9} {value}");
     }
-    let mut packages: Vec<&Package> = findings.packages.list.iter().collect();
-    packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
-    let rows: Vec<[String; 3]> = packages.into_iter().map(cells).collect();
-    if !rows.is_empty() {
-        text.push('\n');
-        write_rows(&mut text, &rows);
-    }
+    let of = |origin| inventory.items.iter().filter(move |item| item.origin == origin);
+    write_rows(
+        &mut text,
+        ["PACKAGE", "VERSION", "LAYER", "SOURCE"],
+        of(Origin::Distribution).map(of_distribution),
+    );
+    write_rows(
+        &mut text,
+        ["PACKAGE", "VERSION", "TYPE", "LAYER", "FOUND IN"],
+        of(Origin::Application).map(of_application),
+    );
     if !findings.gaps.is_empty() || !options.warnings.is_empty() {
         text.push('\n');
     }
@@ -50,6 +56,7 @@ fn header(
     name: &ImageName,
     digests: Option<&Digests>,
     findings: &Findings,
+    inventory: &Inventory,
     options: &Options,
 ) -> Vec<(&'static str, String)> {
     let digests = effective_digests(digests, options).unwrap_or_default();
@@ -60,39 +67,75 @@ fn header(
             pretty => format!("{pretty} ({}:{})", os.name, os.version),
         },
     );
-    let count = findings.packages.list.len();
     let rows = [
         ("Image", Some(effective_name(name, options).unwrap_or(&name.archive).to_owned())),
         ("Digest", digests.manifest),
         ("Image ID", Some(image.image_id.clone())),
         ("OS", Some(os)),
         ("Platform", image.config.platform().map(|platform| platform.to_string())),
-        ("Packages", Some(format!("{count} ({})", findings.packages.format.as_str()))),
+        ("Packages", Some(counts(inventory))),
     ];
     rows.into_iter().filter_map(|(label, value)| Some((label, printable(&value?)))).collect()
 }
 
-fn cells(package: &Package) -> [String; 3] {
-    let source = package.source.as_ref().map_or_else(String::new, |source| match &source.version {
-        Some(version) => format!("{} {version}", source.name),
-        None => source.name.clone(),
-    });
-    [
-        printable(&package.name),
-        printable(package.version.as_deref().unwrap_or("-")),
-        if source.is_empty() { "-".to_owned() } else { printable(&source) },
-    ]
+/// `88 deb, 12 npm`: how many of each kind, in the order of the list.
+fn counts(inventory: &Inventory) -> String {
+    let of_kinds = inventory.items.chunk_by(|a, b| a.kind == b.kind);
+    let counts = of_kinds.filter_map(|alike| Some(format!("{} {}", alike.len(), alike.first()?.kind)));
+    let counts: Vec<String> = counts.collect();
+    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
 }
 
-fn write_rows(text: &mut String, rows: &[[String; 3]]) {
-    let titles = ["PACKAGE", "VERSION", "SOURCE"].map(str::to_owned);
-    let width = |cell: fn(&[String; 3]) -> &String, max: usize| {
-        rows.iter().chain([&titles]).map(|row| cell(row).chars().count()).max().unwrap_or(0).min(max)
-    };
-    let name_width = width(|[name, _, _]| name, MAX_NAME);
-    let version_width = width(|[_, version, _]| version, MAX_VERSION);
-    for [name, version, source] in [&titles].into_iter().chain(rows) {
-        let _ = writeln!(text, "{name:<name_width$}  {version:<version_width$}  {source}");
+fn of_distribution(item: &Item) -> [String; 4] {
+    let source = item.source.as_ref().map(|(name, version)| match version {
+        Some(version) => format!("{name} {version}"),
+        None => name.clone(),
+    });
+    [item.full_name(), version(item), layer(item), source.unwrap_or_else(none)]
+}
+
+fn of_application(item: &Item) -> [String; 5] {
+    let more = item.found.len().saturating_sub(1);
+    let found = item.found.keys().next().map(|path| match more {
+        0 => path.clone(),
+        more => format!("{path} and {more} more"),
+    });
+    [item.full_name(), version(item), item.kind.to_owned(), layer(item), found.unwrap_or_else(none)]
+}
+
+fn version(item: &Item) -> String {
+    item.version.clone().filter(|version| !version.is_empty()).unwrap_or_else(none)
+}
+
+fn layer(item: &Item) -> String {
+    item.layer().map_or_else(none, |layer| layer.to_string())
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+/// Writes rows below their titles, after an empty line; nothing where there are none.
+fn write_rows<const N: usize>(text: &mut String, titles: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+    let rows: Vec<[String; N]> = rows.map(|row| row.map(|cell| printable(&cell))).collect();
+    if rows.is_empty() {
+        return;
+    }
+    let titles = titles.map(str::to_owned);
+    let mut widths = [0; N];
+    for row in rows.iter().chain([&titles]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().min(MAX_WIDTH).max(*width);
+        }
+    }
+    text.push('\n');
+    for row in [&titles].into_iter().chain(&rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
 }
 

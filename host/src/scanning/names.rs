@@ -20,6 +20,8 @@ pub(super) fn facts(resolved: &ResolvedImage) -> ImageFacts {
     let config = &resolved.image.config;
     ImageFacts {
         image_id: annotated(config, annotation::IMAGE_ID).unwrap_or_else(|| config.digest.to_string()),
+        manifest_digest: (!resolved.is_synthetic()).then(|| resolved.manifest.digest.clone()),
+        layer_digests: resolved.image.layers.iter().map(|layer| layer.digest.clone()).collect(),
         layers: LayerNames(resolved.image.layers.iter().map(layer_name).collect()),
         config: resolved.config.clone(),
         attestations: Vec::new(),

@@ -7,7 +7,9 @@ use super::*;
 fn image(config: &Value) -> ImageFacts {
     ImageFacts {
         image_id: "sha256:1d".into(),
+        manifest_digest: None,
         layers: crate::LayerNames(vec!["base.tar".into(), "top.tar".into()]),
+        layer_digests: Vec::new(),
         config: ImageConfig::parse(config.to_string().as_bytes()).unwrap(),
         attestations: vec![],
     }

@@ -17,6 +17,9 @@ const PACKAGES: [(&str, &str); 6] = [
     ("g++", "g++"),
     ("openssl", "openssl"),
 ];
+/// From `PyPI`, at the versions of `tests/<name>/requirements.txt`: moto stands in for AWS, sbom has the validators of bills
+/// of materials.
+const PYTHON: [&str; 2] = ["moto", "sbom"];
 /// What the broker's `engines` asks for.
 const NODE_MAJOR: u32 = 24;
 /// Put into `.tools` where the system's node is older.
@@ -35,7 +38,7 @@ pub(crate) fn install() -> Result<()> {
     install_packages(&PACKAGES)?;
     install_node()?;
     install_broker()?;
-    install_moto()?;
+    PYTHON.into_iter().try_for_each(install_python)?;
     install_fuzzer()
 }
 
@@ -143,10 +146,10 @@ fn install_broker() -> Result<()> {
     Ok(())
 }
 
-/// moto, which stands in for AWS, at the versions of `tests/moto/requirements.txt`.
-fn install_moto() -> Result<()> {
-    let wanted = workspace().join("tests/moto/requirements.txt");
-    let target = folder().join("moto");
+/// Python packages in an environment of their own.
+fn install_python(name: &str) -> Result<()> {
+    let wanted = workspace().join("tests").join(name).join("requirements.txt");
+    let target = folder().join(name);
     let (lock, stamp) = (fs::read(&wanted)?, target.join("installed-requirements.txt"));
     if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());

@@ -19,6 +19,7 @@ mod packages;
 mod pairs;
 pub mod parse;
 mod rpm;
+mod ruby;
 mod runtime;
 mod text;
 mod want;
@@ -101,6 +102,7 @@ static ANALYZERS: &[Analyzer] = &[
     composer::ANALYZER,
     application_files::PYTHON_ANALYZER,
     java::ANALYZER,
+    ruby::ANALYZER,
 ];
 
 /// The rows that read a distribution's packages, in their order.
@@ -175,9 +177,9 @@ pub(crate) fn databases(overlay: &Overlay) -> Vec<Packages> {
 /// Tells which files the packages of a database have.
 pub(crate) fn files(overlay: &Overlay, packages: &Packages, gaps: &mut Vec<Gap>, tell: Tell<'_>) {
     match packages.list.first().map(|package| &package.detail) {
-        Some(PackageDetail::Apk) => apk::files(overlay, packages, tell),
+        Some(PackageDetail::Apk) => apk::files::files(overlay, packages, tell),
         Some(PackageDetail::Deb) => dpkg::files(overlay, packages, gaps, tell),
-        Some(PackageDetail::Rpm { .. }) => rpm::files(overlay, packages, tell),
+        Some(PackageDetail::Rpm { .. }) => rpm::files::files(overlay, packages, tell),
         Some(PackageDetail::Chisel) => chisel::files(overlay, packages, tell),
         None => {}
     }

@@ -58,6 +58,10 @@ pub enum ApplicationKind {
     Composer,
     /// A directory with Java archives.
     Java,
+    /// Bundler's lock file.
+    Gemfile,
+    /// A folder of installed gems.
+    InstalledGems,
 }
 
 impl ApplicationKind {
@@ -68,6 +72,7 @@ impl ApplicationKind {
             Self::Yarn => "yarn",
             Self::Pnpm | Self::PnpmStore => "pnpm",
             Self::Composer => "composer",
+            Self::Gemfile | Self::InstalledGems => "rubygems",
             Self::PythonFiles => "python",
             Self::Java => "maven",
         }

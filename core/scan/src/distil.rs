@@ -4,6 +4,7 @@
 //! the layer's capture. One file here for each kind; `Distil` and `Distilled` name them all.
 
 mod debian_copyright;
+mod gemspec;
 mod java_archive;
 mod package_json;
 mod path_list;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::Limits;
 
 pub use debian_copyright::DebianCopyright;
+pub use gemspec::Gemspec;
 #[cfg(test)]
 pub(crate) use java_archive::fixture as java_archive_fixture;
 pub use java_archive::{
@@ -35,6 +37,8 @@ pub(crate) enum Distil {
     PathList,
     /// A jar, war or ear.
     JavaArchive,
+    /// The specification of an installed gem.
+    Gemspec,
 }
 
 /// What a distiller made of a file.
@@ -49,6 +53,8 @@ pub enum Distilled {
     PathList(PathList),
     /// A jar, war or ear.
     JavaArchive(Box<JavaArchive>),
+    /// The specification of an installed gem.
+    Gemspec(Gemspec),
 }
 
 /// Something that reads a file as it passes.
@@ -72,6 +78,7 @@ impl Distil {
             Self::DebianCopyright => Box::new(debian_copyright::Reader::default()),
             Self::PathList => Box::new(path_list::Reader::default()),
             Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes, limits)),
+            Self::Gemspec => Box::new(gemspec::Reader::default()),
         }
     }
 
@@ -91,6 +98,7 @@ impl Distilled {
             Self::DebianCopyright(copyright) => copyright.cost_bytes(),
             Self::PathList(list) => list.cost_bytes(),
             Self::JavaArchive(archive) => archive.cost_bytes(),
+            Self::Gemspec(spec) => spec.cost_bytes(),
         }
     }
 }

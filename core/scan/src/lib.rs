@@ -38,7 +38,7 @@ pub use attribution::attribute;
 pub use budget::Budget;
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
 pub use distil::{
-    ArchiveContent, ArchiveFault, ArchiveFaultKind, Coordinates, DebianCopyright, Distilled,
+    ArchiveContent, ArchiveFault, ArchiveFaultKind, Coordinates, DebianCopyright, Distilled, Gemspec,
     InstalledManifest, JarManifest, JavaArchive, NestedArchive, PathList,
 };
 pub use error::Error;

@@ -1,11 +1,9 @@
 //! Alpine's package database: `installed`, one letter a field, an empty line after each package (apk-tools,
 //! doc/apk-v2.5.scd).
 
-mod files;
+pub(super) mod files;
 
 use std::mem;
-
-pub(super) use files::files;
 
 use super::packages::PackageList;
 use super::text::{before, lines, text, words};

@@ -5,10 +5,15 @@
 
 use std::io;
 
-use super::{apk, chisel, dpkg, os_release, rpm, runtime};
-use crate::distil::{Distil, Distilled, JavaArchive};
+use super::{apk, chisel, dpkg, os_release, rpm, ruby, runtime};
+use crate::application::Component;
+use crate::capture::Kept;
+use crate::distil::{Distil, Distilled, Gemspec, JavaArchive};
 use crate::finding::{OsRelease, Package};
 use crate::limits::Limits;
+use crate::overlay::OverlayFile;
+use crate::ownership::PackageIndex;
+use crate::path::LayerPath;
 
 /// The packages of a dpkg `status` file or of a file in `status.d`.
 pub fn dpkg_status(data: &[u8]) -> Vec<Package> {
@@ -58,4 +63,40 @@ pub fn java_archive(data: &[u8]) -> io::Result<Option<JavaArchive>> {
         Some(Distilled::JavaArchive(archive)) => Some(*archive),
         _ => None,
     })
+}
+
+/// How many files and directories the packages of an apk `installed` file have.
+pub fn apk_files(data: &[u8]) -> usize {
+    let packages = apk_installed(data);
+    let mut n_told = 0;
+    apk::files::read(data, &PackageIndex::new(&packages), &mut |_, _, _| n_told += 1);
+    n_told
+}
+
+/// How many files the packages of an rpm database have.
+pub fn rpm_files(data: &[u8]) -> usize {
+    let packages = rpm_database(data);
+    let mut n_told = 0;
+    rpm::files::read(data, &PackageIndex::new(&packages), &mut |_, _, _| n_told += 1);
+    n_told
+}
+
+/// How many files a list of dpkg's has.
+pub fn dpkg_list(data: &[u8]) -> usize {
+    match Distil::PathList.of_content(data, &Limits::default()) {
+        Ok(Some(Distilled::PathList(list))) => list.hashes().count(),
+        _ => 0,
+    }
+}
+
+/// The gems of a `Gemfile.lock`; `None` for what is no such file.
+pub fn gemfile_lock(data: &[u8]) -> Option<Vec<Component>> {
+    let kept = Kept { size_bytes: data.len() as u64, content: None, sha256: None, distilled: None };
+    let file = OverlayFile { path: LayerPath::new("/Gemfile.lock"), kept, layer: 0 };
+    ruby::gemfile::read(&String::from_utf8_lossy(data), &file).ok()
+}
+
+/// The specification of an installed gem.
+pub fn gemspec(data: &[u8]) -> Gemspec {
+    Gemspec::parse(data)
 }

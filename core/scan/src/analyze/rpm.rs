@@ -6,13 +6,11 @@
 
 mod bdb;
 mod content_sets;
-mod files;
+pub(super) mod files;
 mod header;
 mod integers;
 mod ndb;
 mod sqlite;
-
-pub(super) use files::files;
 
 use super::packages::PackageList;
 use super::{About, Analyzer, Reported, View, no_pattern};

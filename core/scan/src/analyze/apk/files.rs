@@ -16,7 +16,7 @@ pub(in crate::analyze) fn files(overlay: &Overlay, packages: &Packages, tell: Te
 }
 
 /// Fields of a record may come in any order but for these: name first, and a directory before its files.
-fn read(data: &[u8], index: &PackageIndex<'_>, tell: Tell<'_>) {
+pub(in crate::analyze) fn read(data: &[u8], index: &PackageIndex<'_>, tell: Tell<'_>) {
     let (mut package, mut directory) = (None, None);
     for line in lines(data) {
         let [field, b':', value @ ..] = line else {

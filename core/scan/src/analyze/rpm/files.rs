@@ -1,7 +1,7 @@
 //! Which files a package has: its header tells them.
 
 use super::{Database, FILES, header, reader_of};
-use crate::finding::Packages;
+use crate::finding::{Package, Packages};
 use crate::overlay::Overlay;
 use crate::ownership::{Declared, PackageIndex, Tell};
 
@@ -15,12 +15,16 @@ pub(in crate::analyze) fn files(overlay: &Overlay, packages: &Packages, tell: Te
         if seen.replace(data) == Some(data) {
             continue;
         }
-        let mut visit = |package: &crate::finding::Package, record: &[u8]| {
-            let place = index.same(package);
-            if let Some(place) = place {
-                let _ = header::files(record, |hash| tell(place, hash, Declared::File));
-            }
-        };
-        let _ = Database::visit(data, reader_of(data), Some(&mut visit));
+        read(data, &index, tell);
     }
+}
+
+/// Tells the files of packages of one database.
+pub(in crate::analyze) fn read(data: &[u8], index: &PackageIndex<'_>, tell: Tell<'_>) {
+    let mut visit = |package: &Package, record: &[u8]| {
+        if let Some(place) = index.same(package) {
+            let _ = header::files(record, |hash| tell(place, hash, Declared::File));
+        }
+    };
+    let _ = Database::visit(data, reader_of(data), Some(&mut visit));
 }

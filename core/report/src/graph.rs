@@ -174,6 +174,8 @@ struct Fold {
     package_ids: HashMap<String, usize>,
     nodes: Vec<Shape>,
     known: HashMap<Shape, Node>,
+    /// What each node of the tree became, since one may be attached in several places.
+    folded: HashMap<NodeIndex, Node>,
 }
 
 /// A node of the tree whose children are being folded.
@@ -190,6 +192,13 @@ impl Open {
         children.sort_by(|&a, &b| tree[a].name.encode_utf16().cmp(tree[b].name.encode_utf16()));
         Self { node, waiting: children.into_iter(), folded: Vec::new(), seen: HashSet::new() }
     }
+
+    /// A child has been folded. Twice is once.
+    fn add(&mut self, child: Node) {
+        if self.seen.insert(child) {
+            self.folded.push(child);
+        }
+    }
 }
 
 impl Fold {
@@ -200,6 +209,7 @@ impl Fold {
             packages: vec![Package { id, info: root, nodes: Vec::new() }],
             nodes: Vec::new(),
             known: HashMap::new(),
+            folded: HashMap::new(),
         }
     }
 
@@ -208,15 +218,17 @@ impl Fold {
         let mut open = vec![Open::new(tree, None)];
         while let Some(top) = open.last_mut() {
             if let Some(child) = top.waiting.next() {
-                open.push(Open::new(tree, Some(child)));
+                match self.folded.get(&child) {
+                    Some(&known) => top.add(known),
+                    None => open.push(Open::new(tree, Some(child))),
+                }
                 continue;
             }
             let Some(done) = open.pop() else { break };
             let (Some(node), Some(parent)) = (done.node, open.last_mut()) else { return done.folded };
-            let node = self.add(&tree[node], done.folded);
-            if parent.seen.insert(node) {
-                parent.folded.push(node);
-            }
+            let known = self.add(&tree[node], done.folded);
+            self.folded.insert(node, known);
+            parent.add(known);
         }
         Vec::new()
     }

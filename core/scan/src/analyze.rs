@@ -98,6 +98,7 @@ static ANALYZERS: &[Analyzer] = &[
     binaries::ANALYZER,
     manifest_files::ANALYZER,
     node::ANALYZER,
+    node::INSTALLED_ANALYZER,
     application_files::NODE_ANALYZER,
     composer::ANALYZER,
     application_files::PYTHON_ANALYZER,

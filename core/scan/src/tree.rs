@@ -1,13 +1,13 @@
 //! The tree of packages that a graph is folded from.
 //!
 //! An arena: trees may be as deep as an image has packages, which neither recursion nor dropping nested boxes
-//! would survive.
+//! would survive. A node may be attached in several places, so that equal subtrees are there once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Index, IndexMut};
 
 /// A place in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NodeIndex(usize);
 
 /// A package at one place of the tree.

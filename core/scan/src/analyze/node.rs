@@ -4,16 +4,23 @@
 //! is a gap, and the installed packages beside it are reported instead. Each format of lock file is read by a function
 //! `read(&NodeManifest, &Lock) -> Result<Resolved, Unreadable>` in a file of its own below.
 
-#![expect(dead_code, reason = "the readers of the single formats come next")]
-
 mod berry;
+mod installed;
 mod integrity;
 mod manifest;
+mod npm1;
+mod npm2;
 mod pnpm;
+mod range;
+mod unroll;
+mod version;
 mod walk;
 mod yarn1;
 
 use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::pairs::Text;
 use super::{About, Analyzer, Reported, View, Want};
@@ -27,7 +34,12 @@ use crate::yaml::YamlError;
 
 use manifest::NodeManifest;
 
+pub(super) use installed::ANALYZER as INSTALLED_ANALYZER;
+
 const MANIFEST: &str = "package.json";
+
+/// The code of gaps about files that are not what their names say.
+const UNREADABLE: &str = "node_file_unreadable";
 
 /// The lock files, the one that counts first.
 const LOCKS: [(&str, ApplicationKind); 3] = [
@@ -154,8 +166,20 @@ impl Project<'_> {
     }
 }
 
-fn npm(_: &NodeManifest, _: &Lock<'_>) -> Result<Resolved, Unreadable> {
-    Err(Unreadable::lock("this format is not read"))
+/// Which of npm's formats it is, its number tells.
+fn npm(manifest: &NodeManifest, lock: &Lock<'_>) -> Result<Resolved, Unreadable> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Format {
+        #[serde(default)]
+        lockfile_version: Value,
+    }
+    let Format { lockfile_version } = manifest::object_of(lock.text)?;
+    match (&lockfile_version, lockfile_version.as_f64()) {
+        (Value::Null, _) | (_, Some(1.0)) => npm1::read(manifest, lock),
+        (_, Some(2.0 | 3.0)) => npm2::read(manifest, lock),
+        _ => Err(Unreadable::lock(format_args!("its version {lockfile_version} is not known"))),
+    }
 }
 
 /// A lock file, as its readers get it.
@@ -192,7 +216,7 @@ struct Unreadable {
 impl Unreadable {
     /// The file is not what its name says.
     fn lock(reason: impl std::fmt::Display) -> Self {
-        Self { code: "file_unreadable", reason: format!("the file is not what its name says: {reason}") }
+        Self { code: UNREADABLE, reason: format!("the file is not what its name says: {reason}") }
     }
 
     /// The file is larger, in some way, than is dealt with.

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::Unreadable;
@@ -13,12 +14,16 @@ use crate::ordered::Pairs;
 /// real lock files have a tenth of them.
 const MAX_QUOTES: usize = 2_500_000;
 
-/// Refuses JSON with more texts than any real file has.
-pub(super) fn bounded(text: &str) -> Result<&str, Unreadable> {
+/// Reads a JSON object with no more texts than any real file has.
+pub(super) fn object_of<T: DeserializeOwned>(text: &str) -> Result<T, Unreadable> {
     if memchr::memchr_iter(b'"', text.as_bytes()).count() > MAX_QUOTES {
         return Err(Unreadable::limit("the file has more texts than are read of one file"));
     }
-    Ok(text)
+    // A list would do for a struct whose fields may all be absent.
+    if !text.trim_start().starts_with('{') {
+        return Err(Unreadable::lock("it is no JSON object"));
+    }
+    serde_json::from_str(text).map_err(Unreadable::lock)
 }
 
 /// What a project's `package.json` says. Fields of the wrong type count as absent.
@@ -49,20 +54,11 @@ pub(super) struct NodeManifest {
 impl NodeManifest {
     /// Reads the text of a `package.json`.
     pub(super) fn parse(text: &str) -> Result<Self, Unreadable> {
-        let text = bounded(text)?;
-        // A list would do for a struct whose fields may all be absent.
-        if !text.trim_start().starts_with('{') {
-            return Err(Unreadable::lock("it is no JSON object"));
-        }
-        let wire: Wire = serde_json::from_str(text).map_err(Unreadable::lock)?;
-        let text = |value: Value| match value {
-            Value::String(text) if !text.is_empty() => Some(text),
-            _ => None,
-        };
+        let wire: Wire = object_of(text)?;
         let is_optional = |meta: &Value| meta.get("optional") == Some(&Value::Bool(true));
         Ok(Self {
-            name: text(wire.name),
-            version: text(wire.version),
+            name: wire.name,
+            version: wire.version,
             dependencies: wire.dependencies,
             dev_dependencies: wire.dev_dependencies,
             optional_dependencies: wire.optional_dependencies,
@@ -74,10 +70,7 @@ impl NodeManifest {
                 .collect(),
             overrides: object(wire.overrides),
             resolutions: wire.resolutions,
-            workspaces: match wire.workspaces {
-                Workspaces::Patterns(patterns) | Workspaces::Object { packages: patterns } => patterns,
-                Workspaces::None(_) => Vec::new(),
-            },
+            workspaces: wire.workspaces,
         })
     }
 
@@ -118,12 +111,13 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct Wire {
-    name: Value,
-    version: Value,
+    #[serde(deserialize_with = "text")]
+    name: Option<String>,
+    #[serde(deserialize_with = "text")]
+    version: Option<String>,
     dependencies: Pairs,
     dev_dependencies: Pairs,
     optional_dependencies: Pairs,
@@ -131,21 +125,57 @@ struct Wire {
     peer_dependencies_meta: Value,
     overrides: Value,
     resolutions: Pairs,
-    workspaces: Workspaces,
+    #[serde(deserialize_with = "workspaces")]
+    workspaces: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Workspaces {
-    Patterns(Vec<String>),
-    Object { packages: Vec<String> },
-    None(IgnoredAny),
-}
-
-impl Default for Workspaces {
-    fn default() -> Self {
-        Self::None(IgnoredAny)
+/// Text that is not empty; anything else is nothing.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Wire {
+        Text(String),
+        Other(IgnoredAny),
     }
+    Ok(match Wire::deserialize(deserializer)? {
+        Wire::Text(text) => Some(text).filter(|text| !text.is_empty()),
+        Wire::Other(_) => None,
+    })
+}
+
+/// Whether there is something, as JavaScript sees it: not null, false, zero, nor an empty text.
+pub(super) fn truthy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Wire {
+        Bool(bool),
+        Number(f64),
+        Text(String),
+        Null(()),
+        Other(IgnoredAny),
+    }
+    Ok(match Wire::deserialize(deserializer)? {
+        Wire::Bool(truth) => truth,
+        Wire::Number(number) => number != 0.0,
+        Wire::Text(text) => !text.is_empty(),
+        Wire::Null(()) => false,
+        Wire::Other(_) => true,
+    })
+}
+
+/// A list of patterns, or an object with one in `packages`.
+pub(super) fn workspaces<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Wire {
+        Patterns(Vec<String>),
+        Object { packages: Vec<String> },
+        Other(IgnoredAny),
+    }
+    Ok(match Wire::deserialize(deserializer)? {
+        Wire::Patterns(patterns) | Wire::Object { packages: patterns } => patterns,
+        Wire::Other(_) => Vec::new(),
+    })
 }
 
 #[cfg(test)]

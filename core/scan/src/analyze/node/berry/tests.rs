@@ -141,10 +141,10 @@ fn components_have_true_names_and_include_what_is_optional() {
 #[test]
 fn a_lock_file_that_is_none_is_a_gap() {
     for (lock, code) in [
-        ("__metadata: [", "file_unreadable"),
-        ("- __metadata", "file_unreadable"),
-        ("__metadata", "file_unreadable"),
-        ("__metadata: &a [*a]", "file_unreadable"),
+        ("__metadata: [", "node_file_unreadable"),
+        ("- __metadata", "node_file_unreadable"),
+        ("__metadata", "node_file_unreadable"),
+        ("__metadata: &a [*a]", "node_file_unreadable"),
     ] {
         let gaps = project("yarn.lock", &manifest(""), lock).unwrap_err();
         assert_eq!(gaps[0].code, code, "{lock}");

@@ -234,7 +234,7 @@ fn of_one_package_with_several_sets_of_peers_the_last_is_reported_and_the_right_
 fn a_lock_file_that_is_none_or_of_another_version_is_a_gap() {
     for lock in ["lockfileVersion: '7.0'\n", "a: [", "- 1\n", "# nothing\n", "lockfileVersion: {}\n"] {
         let gaps = project("pnpm-lock.yaml", MANIFEST, lock).unwrap_err();
-        assert_eq!(gaps[0].code, "file_unreadable", "{lock}");
+        assert_eq!(gaps[0].code, "node_file_unreadable", "{lock}");
     }
     let many = format!("lockfileVersion: 5.4\npackages: {{{}}}\n", "a,".repeat(600_000));
     assert_eq!(project("pnpm-lock.yaml", MANIFEST, &many).unwrap_err()[0].code, "dependency_limit_reached");

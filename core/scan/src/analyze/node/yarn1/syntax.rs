@@ -226,7 +226,7 @@ mod tests {
             ["a:\n b 1\n", "  version \"1\"\n", "a:\n  b \"1\"\n    c \"1\"\n", "a:\n    c \"1\"\n", "a\n"]
         {
             let error = parse(text).unwrap_err();
-            assert_eq!(error.code, "file_unreadable", "{text}");
+            assert_eq!(error.code, "node_file_unreadable", "{text}");
             assert!(error.reason.contains("line "), "{}", error.reason);
         }
     }

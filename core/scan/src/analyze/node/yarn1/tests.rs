@@ -85,7 +85,7 @@ fn components_are_what_is_locked_for_production_with_its_hashes() {
 fn a_lock_file_that_is_none_is_a_gap() {
     for lock in ["{\"a\": 1}", "a@1:\n version \"1\"\n", "<<<<<<< HEAD\n"] {
         let gaps = project("yarn.lock", MANIFEST, lock).unwrap_err();
-        assert_eq!(gaps[0].code, "file_unreadable", "{lock}");
+        assert_eq!(gaps[0].code, "node_file_unreadable", "{lock}");
         assert_eq!(gaps[0].path.as_str(), "/app/yarn.lock");
     }
 }

@@ -8,9 +8,11 @@
 mod apk;
 pub(crate) mod application_files;
 mod binaries;
+mod cargo;
 mod chisel;
 mod composer;
 mod dpkg;
+mod go;
 mod java;
 mod manifest_files;
 mod node;
@@ -21,6 +23,7 @@ pub mod parse;
 mod rpm;
 mod ruby;
 mod runtime;
+mod rust;
 mod text;
 mod want;
 
@@ -103,7 +106,10 @@ static ANALYZERS: &[Analyzer] = &[
     composer::ANALYZER,
     application_files::PYTHON_ANALYZER,
     java::ANALYZER,
+    go::ANALYZER,
     ruby::ANALYZER,
+    cargo::ANALYZER,
+    rust::ANALYZER,
 ];
 
 /// The rows that read a distribution's packages, in their order.

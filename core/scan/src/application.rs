@@ -62,6 +62,10 @@ pub enum ApplicationKind {
     Gemfile,
     /// A folder of installed gems.
     InstalledGems,
+    /// A Go program.
+    Go,
+    /// `Cargo.lock`, or a Rust program that lists its crates.
+    Cargo,
 }
 
 impl ApplicationKind {
@@ -75,6 +79,8 @@ impl ApplicationKind {
             Self::Gemfile | Self::InstalledGems => "rubygems",
             Self::PythonFiles => "python",
             Self::Java => "maven",
+            Self::Go => "gomodules",
+            Self::Cargo => "cargo",
         }
     }
 }

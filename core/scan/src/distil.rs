@@ -4,6 +4,7 @@
 //! the layer's capture. One file here for each kind; `Distil` and `Distilled` name them all.
 
 mod debian_copyright;
+pub(crate) mod executable;
 mod gemspec;
 mod java_archive;
 mod package_json;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::Limits;
 
 pub use debian_copyright::DebianCopyright;
+pub use executable::{Crate, Executable, ExecutableFault, GoModule, GoPackage, GoProgram};
 pub use gemspec::Gemspec;
 #[cfg(test)]
 pub(crate) use java_archive::fixture as java_archive_fixture;
@@ -29,6 +31,8 @@ pub use path_list::PathList;
 /// The kinds of distillers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Distil {
+    /// Executables and libraries, told by their content.
+    Executable,
     /// A `package.json` below `node_modules`.
     PackageJson,
     /// A Debian package's `copyright`.
@@ -45,6 +49,8 @@ pub(crate) enum Distil {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Distilled {
+    /// An executable or library that says what it was built from.
+    Executable(Executable),
     /// A `package.json` below `node_modules`.
     PackageJson(InstalledManifest),
     /// A Debian package's `copyright`.
@@ -71,9 +77,15 @@ pub(crate) trait Distiller {
 }
 
 impl Distil {
+    /// Whether it is asked of files of any name, and passes over most of them once it has seen their first bytes.
+    pub(crate) fn is_of_any_name(self) -> bool {
+        self == Self::Executable
+    }
+
     /// Begins with a file of that size. `limits` bound what it may cost.
     pub(crate) fn start(self, size_bytes: u64, limits: &Limits) -> Box<dyn Distiller> {
         match self {
+            Self::Executable => Box::new(executable::Reader::new(size_bytes)),
             Self::PackageJson => Box::new(package_json::Reader::new(size_bytes, limits)),
             Self::DebianCopyright => Box::new(debian_copyright::Reader::default()),
             Self::PathList => Box::new(path_list::Reader::default()),
@@ -94,6 +106,7 @@ impl Distilled {
     /// Bytes that it takes in memory, about: counted as kept bytes of its layer.
     pub(crate) fn cost_bytes(&self) -> usize {
         match self {
+            Self::Executable(executable) => executable.cost_bytes(),
             Self::PackageJson(manifest) => manifest.cost_bytes(),
             Self::DebianCopyright(copyright) => copyright.cost_bytes(),
             Self::PathList(list) => list.cost_bytes(),

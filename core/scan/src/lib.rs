@@ -38,8 +38,9 @@ pub use attribution::attribute;
 pub use budget::Budget;
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
 pub use distil::{
-    ArchiveContent, ArchiveFault, ArchiveFaultKind, Coordinates, DebianCopyright, Distilled, Gemspec,
-    InstalledManifest, JarManifest, JavaArchive, NestedArchive, PathList,
+    ArchiveContent, ArchiveFault, ArchiveFaultKind, Coordinates, Crate, DebianCopyright, Distilled,
+    Executable, ExecutableFault, Gemspec, GoModule, GoPackage, GoProgram, InstalledManifest, JarManifest,
+    JavaArchive, NestedArchive, PathList,
 };
 pub use error::Error;
 pub use extra::Extra;

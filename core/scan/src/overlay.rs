@@ -39,6 +39,8 @@ pub struct OverlayFile {
     pub kept: Kept,
     /// Index of the layer that the content is from, base layer 0.
     pub layer: usize,
+    /// Where the file itself lies, if it is seen through a link.
+    pub linked_to: Option<LayerPath>,
 }
 
 /// Link targets that matter and were not kept.
@@ -82,6 +84,12 @@ impl Overlay {
         self.files.iter()
     }
 
+    /// Whether the file is another name of one that is seen at its own path as well.
+    pub(crate) fn is_second_name(&self, file: &OverlayFile) -> bool {
+        let own = file.linked_to.as_ref().and_then(|path| self.by_path.get(path.as_str()));
+        own.and_then(|&own| self.files.get(own)).is_some_and(|own| own.layer == file.layer)
+    }
+
     /// The content of the file at this path: `None` if there is no such file, or it is too large to have been kept.
     pub fn content(&self, path: &str) -> Option<&[u8]> {
         let file = self.files.get(*self.by_path.get(path)?)?;
@@ -110,7 +118,7 @@ pub(crate) fn directory_links_of(layers: &[CapturedLayer], limits: &Limits) -> V
 /// Whether all that is wanted of a kept file has been asked for, so that reading its layer again brings no more. What no
 /// matcher asks for at its own path was kept as an extra.
 fn was_asked(path: &LayerPath, want: Want) -> bool {
-    let asked = analyze::wants(path);
+    let asked = analyze::wants(path).by_name();
     !asked.any() || asked.covers(want)
 }
 
@@ -136,8 +144,8 @@ impl Merge<'_> {
                     continue;
                 }
                 if let EntryKind::File(kept) = &entry.kind {
-                    self.seen
-                        .push((place, OverlayFile { path: entry.path.clone(), kept: kept.clone(), layer }));
+                    let (path, kept) = (entry.path.clone(), kept.clone());
+                    self.seen.push((place, OverlayFile { path, kept, layer, linked_to: None }));
                 } else {
                     self.add_through_link(entry.path.clone());
                 }
@@ -167,7 +175,8 @@ impl Merge<'_> {
             .filter(|(_, file)| file.path.is_within(real.as_str()))
             .filter_map(|(_, file)| {
                 let path = directory.join(file.path.strip_prefix(&real)?);
-                Some((via, OverlayFile { path, ..file.clone() }))
+                let linked_to = file.linked_to.as_ref().or(Some(&file.path)).cloned();
+                Some((via, OverlayFile { path, linked_to, ..file.clone() }))
             })
             .collect();
         // Files of the real directory are kept only where a matcher asks for them there too.
@@ -203,7 +212,7 @@ impl Merge<'_> {
 
     /// Adds the file that a wanted path leads to, or notes that it is missing.
     fn add_through_link(&mut self, path: LayerPath) {
-        let want = analyze::wants(&path);
+        let want = analyze::wants(&path).by_name();
         let Some(Via { link, end }) = self.links.follow(&self.tree, &path) else { return };
         match end {
             End::File(place) => {
@@ -220,7 +229,8 @@ impl Merge<'_> {
                 if want.sha256 && kept.sha256.is_none() {
                     kept.sha256 = kept.content.as_deref().map(Digest::sha256);
                 }
-                self.seen.push((link, OverlayFile { path, kept, layer: place.layer }));
+                let linked_to = Some(entry.path.clone());
+                self.seen.push((link, OverlayFile { path, kept, layer: place.layer, linked_to }));
             }
             // It was asked for what is wanted, and came to nothing.
             End::NotKept { path, .. } if analyze::wants(&path).covers(want) => {}

@@ -1,14 +1,14 @@
-//! The parsers of databases on their own, bytes in and packages out, for fuzzing and measuring.
+//! The parsers on their own, bytes in and findings out, for fuzzing and measuring.
 //!
 //! Scans call [`analyze`](crate::analyze), which knows which file is parsed by what and reports what can't be read.
 //! All of them take arbitrary bytes: they never panic, and need time and memory in proportion to the input.
 
 use std::io;
 
-use super::{apk, chisel, dpkg, os_release, rpm, ruby, runtime};
+use super::{apk, cargo, chisel, dpkg, os_release, rpm, ruby, runtime};
 use crate::application::Component;
 use crate::capture::Kept;
-use crate::distil::{Distil, Distilled, Gemspec, JavaArchive};
+use crate::distil::{self, Crate, Distil, Distilled, Executable, Gemspec, JavaArchive};
 use crate::finding::{OsRelease, Package};
 use crate::limits::Limits;
 use crate::overlay::OverlayFile;
@@ -92,11 +92,30 @@ pub fn dpkg_list(data: &[u8]) -> usize {
 /// The gems of a `Gemfile.lock`; `None` for what is no such file.
 pub fn gemfile_lock(data: &[u8]) -> Option<Vec<Component>> {
     let kept = Kept { size_bytes: data.len() as u64, content: None, sha256: None, distilled: None };
-    let file = OverlayFile { path: LayerPath::new("/Gemfile.lock"), kept, layer: 0 };
+    let path = LayerPath::new("/Gemfile.lock");
+    let file = OverlayFile { path, kept, layer: 0, linked_to: None };
     ruby::gemfile::read(&String::from_utf8_lossy(data), &file).ok()
 }
 
 /// The specification of an installed gem.
 pub fn gemspec(data: &[u8]) -> Gemspec {
     Gemspec::parse(data)
+}
+
+/// What an executable tells of itself. `None` for files that tell nothing, and where the disk fails.
+pub fn executable(data: &[u8]) -> Option<Executable> {
+    match Distil::Executable.of_content(data, &Limits::default()) {
+        Ok(Some(Distilled::Executable(executable))) => Some(executable),
+        _ => None,
+    }
+}
+
+/// The crates that the section of `cargo auditable` lists; `None` for a damaged one.
+pub fn crate_list(section: &[u8]) -> Option<Vec<Crate>> {
+    distil::executable::crate_list(section)
+}
+
+/// The crates of a `Cargo.lock`; `None` for a damaged one.
+pub fn cargo_lock(data: &[u8]) -> Option<Vec<Component>> {
+    cargo::parse_lock(data)
 }

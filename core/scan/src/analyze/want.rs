@@ -35,6 +35,12 @@ impl Want {
         Self { distil: Some(distil), ..Self::NOTHING }
     }
 
+    /// The same without what is told by the content of a file alone, and asked of files of any name.
+    #[must_use]
+    pub(crate) fn by_name(self) -> Self {
+        Self { distil: self.by_name_distil(), ..self }
+    }
+
     /// Whether anything is to be kept.
     pub(crate) fn any(self) -> bool {
         self != Self::NOTHING
@@ -45,14 +51,19 @@ impl Want {
         self.and(other) == self && (other.distil.is_none() || self.distil == other.distil)
     }
 
-    /// Both. A file has one distiller: the first that asks.
+    fn by_name_distil(self) -> Option<Distil> {
+        self.distil.filter(|distil| !distil.is_of_any_name())
+    }
+
+    /// Both. A file has one distiller: the first that asks for it by its name, or else one that asks for files of
+    /// any name.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             content_bytes: self.content_bytes.max(other.content_bytes),
             sha256: self.sha256 || other.sha256,
             presence: self.presence || other.presence,
-            distil: self.distil.or(other.distil),
+            distil: self.by_name_distil().or(other.distil).or(self.distil),
         }
     }
 }

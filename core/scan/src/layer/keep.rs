@@ -98,7 +98,7 @@ impl<'a> Keeper<'a> {
             TarKind::Special => {}
             TarKind::Symlink(target) => return self.keep(path, EntryKind::Symlink(target)),
             TarKind::HardLink(target) => {
-                if self.wants(&path).any() {
+                if self.wants(&path).by_name().any() || self.is_executable(&target) {
                     return self.keep(path, EntryKind::HardLink(target));
                 }
             }
@@ -184,6 +184,13 @@ impl<'a> Keeper<'a> {
         want
     }
 
+    /// Whether the layer has a kept executable there: what is told by its content alone has to be there already.
+    fn is_executable(&self, path: &LayerPath) -> bool {
+        let slot = self.index.get(path).and_then(|&at| self.slots.get(at)).filter(|slot| slot.is_current);
+        let kind = slot.map(|slot| &slot.entry.kind);
+        matches!(kind, Some(EntryKind::File(Kept { distilled: Some(Distilled::Executable(_)), .. })))
+    }
+
     fn read<R: Read>(&self, want: Want, data: FileData, tar: &mut Tar<'_, R>) -> Result<Kept, Fault> {
         let size_bytes = data.size_bytes;
         let keeps_content =
@@ -209,6 +216,7 @@ impl<'a> Keeper<'a> {
                 if let Some(digester) = &mut digester {
                     digester.update(piece);
                 }
+                keeps_content || want.sha256 || is_distilling
             })?;
         }
         Ok(Kept {

@@ -97,10 +97,14 @@ impl<'a, R: Read> Tar<'a, R> {
         }
     }
 
-    /// Hands the whole data of the current entry to `sink`, in pieces, holes as zeros.
-    pub(super) fn read_data(&mut self, data: FileData, mut sink: impl FnMut(&[u8])) -> Result<(), Fault> {
+    /// Hands the data of the current entry to `sink`, in pieces, holes as zeros, for as long as it returns true.
+    pub(super) fn read_data(
+        &mut self,
+        data: FileData,
+        mut sink: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), Fault> {
         let map = match data.form {
-            SparseForm::NotSparse => return self.read_stored(self.left, &mut sink),
+            SparseForm::NotSparse => return self.read_stored(self.left, &mut sink).map(drop),
             SparseForm::Known { expanded_bytes, pieces } => {
                 SparseMap::new(pieces, expanded_bytes, self.left)?
             }
@@ -111,11 +115,14 @@ impl<'a, R: Read> Tar<'a, R> {
         };
         let mut position = 0;
         for piece in map.pieces() {
-            self.fill_hole(piece.offset - position, &mut sink)?;
-            self.read_stored(piece.length, &mut sink)?;
+            if !self.fill_hole(piece.offset - position, &mut sink)?
+                || !self.read_stored(piece.length, &mut sink)?
+            {
+                return Ok(());
+            }
             position = piece.offset + piece.length;
         }
-        self.fill_hole(map.expanded_bytes() - position, &mut sink)
+        self.fill_hole(map.expanded_bytes() - position, &mut sink).map(drop)
     }
 
     fn entry(&mut self, block: &Block, header: &Header<'_>, preface: Preface) -> Result<TarEntry, Fault> {
@@ -214,7 +221,10 @@ impl<'a, R: Read> Tar<'a, R> {
             return Err(too_large());
         }
         let mut data = Vec::new();
-        self.read_stored(self.left, &mut |piece: &[u8]| data.extend_from_slice(piece))?;
+        self.read_stored(self.left, &mut |piece: &[u8]| {
+            data.extend_from_slice(piece);
+            true
+        })?;
         Ok(data)
     }
 
@@ -232,11 +242,13 @@ impl<'a, R: Read> Tar<'a, R> {
                 space.copy_from_slice(piece);
             }
             at += piece.len();
+            true
         })?;
         Ok(block)
     }
 
-    fn read_stored(&mut self, n: u64, sink: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
+    /// False where the sink wanted no more: what is left is skipped with the rest of the entry.
+    fn read_stored(&mut self, n: u64, sink: &mut impl FnMut(&[u8]) -> bool) -> Result<bool, Fault> {
         if n > self.left {
             return Err(Fault::undecodable("tar has a sparse file whose map does not fit it"));
         }
@@ -248,25 +260,31 @@ impl<'a, R: Read> Tar<'a, R> {
                 return Err(cut_off());
             }
             let used = piece.len();
-            sink(piece);
+            let is_more_wanted = sink(piece);
             self.inflate.consume(used)?;
             n -= used as u64;
             self.left -= used as u64;
+            if !is_more_wanted {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn fill_hole(&mut self, n: u64, sink: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
+    /// False where the sink wanted no more.
+    fn fill_hole(&mut self, n: u64, sink: &mut impl FnMut(&[u8]) -> bool) -> Result<bool, Fault> {
         const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
         let mut n = n;
         while n > 0 {
             let zeros = usize::try_from(n).ok().and_then(|n| ZEROS.get(..n)).unwrap_or(&ZEROS);
             // A hole costs time though it takes no space: it counts as inflated.
             self.inflate.count(zeros.len() as u64)?;
-            sink(zeros);
+            if !sink(zeros) {
+                return Ok(false);
+            }
             n -= zeros.len() as u64;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn begin_data(&mut self, stored_bytes: u64) {
@@ -275,7 +293,7 @@ impl<'a, R: Read> Tar<'a, R> {
     }
 
     fn skip_data(&mut self) -> Result<(), Fault> {
-        self.read_stored(self.left, &mut |_: &[u8]| ())?;
+        self.read_stored(self.left, &mut |_: &[u8]| true)?;
         // Where the last file's padding is missing nothing is lost.
         while self.padding > 0 {
             let buffered = self.inflate.fill()?.len();

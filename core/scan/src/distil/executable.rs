@@ -1,0 +1,203 @@
+//! Executables and libraries (ELF) that say what they were built from: Go programs by their build information, Rust
+//! programs by the list that `cargo auditable` embeds.
+//!
+//! They have any name and lie anywhere, so every file passes here. All but ELF files are let go after their first
+//! bytes. What is asked of an ELF file lies at places that its end tells, so it is spooled, in memory as long as it is
+//! small, and on disk only if it looks like one of these languages; only one with a marker of either is read then.
+
+mod build_info;
+mod crates;
+mod elf;
+mod file_table;
+mod markers;
+mod packages;
+mod program;
+mod spool;
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Distilled, Distiller};
+
+use self::elf::Elf;
+use self::markers::Markers;
+use self::spool::Spool;
+
+pub use crates::Crate;
+pub use program::{GoModule, GoPackage, GoProgram};
+
+/// Larger files are not read, in bytes. The largest programs have some 500 MiB.
+const MAX_BYTES: u64 = 1 << 30;
+/// So much of a file is held in memory, in bytes. One with more goes to a temporary file, if it is worth it.
+const MEMORY_BYTES: usize = 4 << 20;
+/// The bytes that tell whether a file is an executable or library.
+const HEAD_BYTES: usize = 18;
+
+/// What an executable says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Executable {
+    /// A program in Go.
+    Go(GoProgram),
+    /// A program in Rust: the crates that were built into it.
+    Rust(Vec<Crate>),
+    /// One that should say it, and can't be read.
+    Unreadable(ExecutableFault),
+}
+
+/// Why an executable can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ExecutableFault {
+    /// It was not spooled: it has more than 1 GiB, or looked like neither language.
+    NotSpooled,
+    /// Its Go build information is damaged.
+    BuildInfo,
+    /// The list of its crates is damaged.
+    CrateList,
+}
+
+impl Executable {
+    pub(super) fn cost_bytes(&self) -> usize {
+        match self {
+            Self::Go(program) => program.cost_bytes(),
+            Self::Rust(crates) => crates.iter().map(Crate::cost_bytes).sum(),
+            Self::Unreadable(_) => 0,
+        }
+    }
+}
+
+/// Tells executables from other files, and spools them.
+pub(super) struct Reader {
+    size_bytes: u64,
+    state: State,
+    markers: Markers,
+}
+
+enum State {
+    /// The first bytes, until they tell what it is.
+    Head(Vec<u8>),
+    /// An executable: what has passed of it.
+    Memory(Vec<u8>),
+    /// The same, of which there was too much.
+    Disk(File, u64),
+    /// One that is only looked through for markers.
+    Watched,
+    /// Something else.
+    Other,
+    /// The disk failed.
+    Failed(io::Error),
+}
+
+impl Reader {
+    pub(super) fn new(size_bytes: u64) -> Self {
+        Self { size_bytes, state: State::Head(Vec::new()), markers: Markers::default() }
+    }
+
+    /// Takes bytes of an executable.
+    fn spool(&mut self, piece: &[u8]) -> bool {
+        self.markers.look(piece);
+        let outcome = match &mut self.state {
+            State::Memory(start) if start.len() + piece.len() > MEMORY_BYTES => {
+                let is_worth_it = self.size_bytes <= MAX_BYTES && markers::may_be_go_or_rust(start);
+                // Of what is not even looked through, the beginning has to do.
+                self.markers.has_go |= self.size_bytes > MAX_BYTES && markers::has_go_note(start);
+                let start = std::mem::take(start);
+                self.state = State::Watched;
+                if !is_worth_it {
+                    return true;
+                }
+                tempfile::tempfile().and_then(|mut file| {
+                    file.write_all(&start)?;
+                    file.write_all(piece)?;
+                    self.state = State::Disk(file, (start.len() + piece.len()) as u64);
+                    Ok(())
+                })
+            }
+            State::Memory(start) => {
+                start.extend_from_slice(piece);
+                Ok(())
+            }
+            State::Disk(file, size_bytes) => {
+                *size_bytes += piece.len() as u64;
+                file.write_all(piece)
+            }
+            // A file above the limit, most of which may be holes, is not looked through either.
+            State::Watched => return self.size_bytes <= MAX_BYTES,
+            State::Head(_) | State::Other | State::Failed(_) => return false,
+        };
+        if let Err(error) = outcome {
+            self.state = State::Failed(error);
+            return false;
+        }
+        true
+    }
+}
+
+impl Distiller for Reader {
+    fn take(&mut self, piece: &[u8]) -> bool {
+        let State::Head(head) = &mut self.state else { return self.spool(piece) };
+        // Nearly always the first piece is the whole head, and the file is no executable.
+        if head.is_empty() && piece.len() >= HEAD_BYTES && !elf::is_program(piece) {
+            self.state = State::Other;
+            return false;
+        }
+        head.extend_from_slice(piece);
+        if head.len() < HEAD_BYTES {
+            return true;
+        }
+        let start = std::mem::take(head);
+        if !elf::is_program(&start) {
+            self.state = State::Other;
+            return false;
+        }
+        self.state = State::Memory(Vec::new());
+        self.spool(&start)
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<Option<Distilled>> {
+        let Self { state, markers, .. } = *self;
+        let spool = match state {
+            State::Failed(error) => return Err(error),
+            State::Head(_) | State::Other => return Ok(None),
+            _ if !markers.any() => return Ok(None),
+            State::Watched => {
+                let fault = Executable::Unreadable(ExecutableFault::NotSpooled);
+                return Ok(Some(Distilled::Executable(fault)));
+            }
+            State::Memory(content) => Spool::Memory(content),
+            State::Disk(file, size_bytes) => Spool::Disk(file, size_bytes),
+        };
+        Ok(read(spool, &markers)?.map(Distilled::Executable))
+    }
+}
+
+/// Reads what the markers promise. `None` where there is nothing of the kind: programs that look for the markers
+/// contain them as well.
+fn read(mut file: Spool, markers: &Markers) -> io::Result<Option<Executable>> {
+    let Some(elf) = spool::readable(Elf::read(&mut file))? else { return Ok(None) };
+    if markers.has_go {
+        match spool::readable(program::read(&elf, &mut file))? {
+            Some(Some(program)) => return Ok(Some(Executable::Go(program))),
+            None => return Ok(Some(Executable::Unreadable(ExecutableFault::BuildInfo))),
+            Some(None) => {}
+        }
+    }
+    if !markers.has_crates {
+        return Ok(None);
+    }
+    Ok(match spool::readable(crates::read(&elf, &mut file))? {
+        Some(crates) => crates.map(Executable::Rust),
+        None => Some(Executable::Unreadable(ExecutableFault::CrateList)),
+    })
+}
+
+/// The crates that a section of `cargo auditable` lists; `None` for a damaged one.
+pub(crate) fn crate_list(section: &[u8]) -> Option<Vec<Crate>> {
+    crates::parse(section).ok()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -16,7 +16,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
         detects: "The modules that were built in, with the packages of them that were linked where the program tells, \
             and the standard library: from the build information of ELF executables and libraries of any name.",
         files: &["**"],
-        limits: &["1 GiB a program", "8 MiB of build information", "50,000 modules", "500,000 source files"],
+        limits: &["1 GiB a program", "4 MiB of build information", "50,000 modules", "500,000 source files"],
         reported: Reported::Everywhere,
     },
     files: &[],

@@ -13,7 +13,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
         title: "Rust programs (cargo auditable)",
         detects: "The crates that were built in: from the list in ELF executables and libraries of any name.",
         files: &["**"],
-        limits: &["1 GiB a program", "8 MiB of list", "50,000 crates"],
+        limits: &["1 GiB a program", "4 MiB of list", "50,000 crates"],
         reported: Reported::Additions,
     },
     files: &[],

@@ -13,7 +13,7 @@ const SEARCHED_BYTES: u64 = 64 << 10;
 const ALIGNMENT: usize = 16;
 /// The longest version and the longest module text, in bytes. A text has some 100 bytes for each module.
 const MAX_VERSION_BYTES: u64 = 1024;
-const MAX_TEXT_BYTES: u64 = 8 << 20;
+const MAX_TEXT_BYTES: u64 = 4 << 20;
 /// The text stands between two marks of this length.
 const MARK_BYTES: usize = 16;
 

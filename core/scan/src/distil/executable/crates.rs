@@ -12,8 +12,8 @@ use super::spool::{Spool, damaged};
 /// The section that holds it.
 const SECTION: &[u8] = b".dep-v0";
 /// The list, compressed and inflated, in bytes. A crate takes some hundred.
-const MAX_COMPRESSED_BYTES: u64 = 4 << 20;
-const MAX_BYTES: u64 = 8 << 20;
+const MAX_COMPRESSED_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 4 << 20;
 /// Crates of one program, and what all of them depend on, at most. The largest have some thousand.
 const MAX_CRATES: usize = 50_000;
 const MAX_DEPENDENCIES: usize = 500_000;

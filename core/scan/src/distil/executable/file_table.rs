@@ -10,8 +10,8 @@ use super::spool::{Numbers, Spool, damaged};
 const MAX_FILES: u64 = 500_000;
 /// The longest name, in bytes: longer than any path of Linux.
 const MAX_NAME_BYTES: usize = 4096;
-/// All names together, in bytes.
-const MAX_NAMES_BYTES: u64 = 64 << 20;
+/// All names together, in bytes. Those of the largest programs have some MiB.
+const MAX_NAMES_BYTES: u64 = 16 << 20;
 /// So much is read at once, in bytes.
 const CHUNK_BYTES: u64 = 64 << 10;
 /// Most names are shorter than this, in bytes.

@@ -15,11 +15,14 @@ use super::spool::{Spool, damaged};
 /// some thousand.
 const MAX_PACKAGES: usize = 100_000;
 const MAX_NAMES_BYTES: usize = 16 << 20;
-/// Components of a path that may be part of a module's name, and places where its version may begin. It bounds what
-/// one hostile path can cost.
-const MAX_COMPONENTS: usize = 32;
+/// Components of a module's name, and its length with its version, in bytes: longer ones match nothing. With the two
+/// below it bounds what one hostile path can cost.
+const MAX_COMPONENTS: usize = 16;
+const MAX_NAME_BYTES: usize = 320;
+/// Places in one path where a module's version, or what is vendored, may begin.
+const MAX_STARTS: usize = 3;
 /// Vendor directories that are considered.
-const MAX_VENDOR_DIRECTORIES: usize = 64;
+const MAX_VENDOR_DIRECTORIES: usize = 16;
 /// A file that each program contains, in the source of the standard library. That has a vendor directory too, whose
 /// packages belong to no module.
 const STANDARD_LIBRARY_FILE: &str = "runtime/proc.go";
@@ -84,7 +87,7 @@ impl<'a> Names<'a> {
 
     /// The module with the longest name for which files lie at `MODULE/`.
     fn unversioned<'p>(&self, path: &'p str) -> Option<(usize, &'p str)> {
-        let ends = path.match_indices('/').take(MAX_COMPONENTS);
+        let ends = path.match_indices('/').take(MAX_COMPONENTS).take_while(|(end, _)| *end <= MAX_NAME_BYTES);
         let found = ends.filter_map(|(end, _)| {
             let (name, rest) = path.split_at_checked(end)?;
             Some((*self.by_name.get(name)?, rest))
@@ -110,7 +113,7 @@ impl Roots {
         table.each(file, &mut |path| {
             is_trimmed = is_trimmed && !path.starts_with('/');
             cache = cache.take().or_else(|| cache_root(path, names).map(str::to_owned));
-            for (at, _) in path.match_indices("/vendor/").take(MAX_COMPONENTS) {
+            for (at, _) in path.match_indices("/vendor/").take(MAX_STARTS) {
                 let Some((root, inside)) = path.split_at_checked(at + "/vendor/".len()) else { continue };
                 if vendors.len() < MAX_VENDOR_DIRECTORIES
                     && !vendors.contains_key(root)
@@ -163,13 +166,16 @@ impl Roots {
 
 /// What precedes `MODULE@VERSION/` in a path, up to and with the slash there.
 fn cache_root<'p>(path: &'p str, names: &Names<'_>) -> Option<&'p str> {
-    for (at, _) in path.match_indices('@').take(MAX_COMPONENTS) {
+    for (at, _) in path.match_indices('@').take(MAX_STARTS) {
         let end = at + path.get(at..)?.find('/')?;
-        let starts = path.match_indices('/').take_while(|(start, _)| *start < at).take(MAX_COMPONENTS);
-        for (start, _) in starts {
-            if path.get(start + 1..end).is_some_and(|name| names.by_name_and_version.contains_key(name)) {
-                return path.get(..=start);
-            }
+        let starts = path.get(..at)?.rmatch_indices('/').take(MAX_COMPONENTS);
+        let mut found = starts.filter(|(start, _)| {
+            path.get(start + 1..end).is_some_and(|name| {
+                name.len() <= MAX_NAME_BYTES && names.by_name_and_version.contains_key(name)
+            })
+        });
+        if let Some((start, _)) = found.next() {
+            return path.get(..=start);
         }
     }
     None
@@ -214,5 +220,20 @@ mod tests {
         );
         assert_eq!(package_name("x.org/lib", "/a.go"), "x.org/lib");
         assert_eq!(package_name("x.org/lib", "/in/c/a.go"), "x.org/lib/in/c");
+    }
+
+    #[test]
+    fn a_path_of_many_components_costs_little() {
+        let modules = [GoModule { name: "x.org/lib".into(), version: "v1".into(), is_local: false }];
+        let names = Names::new(&modules);
+        let deep = "/a".repeat(2000);
+        for path in [deep.clone(), "/vendor/@".repeat(400), format!("{deep}@v1/x.go")] {
+            assert_eq!(
+                (names.unversioned(&path), names.versioned(&path), cache_root(&path, &names)),
+                (None, None, None)
+            );
+        }
+        let root = format!("{deep}/");
+        assert_eq!(cache_root(&format!("{root}x.org/lib@v1/a.go"), &names), Some(root.as_str()));
     }
 }

@@ -8,8 +8,11 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
-/// Values of one file, each alias counted with all that it stands for. The largest real lock files have a third of it.
-const MAX_NODES: usize = 1_000_000;
+/// Values of one file, at most, each alias counted with all that it stands for. The largest real lock files have a
+/// quarter of it.
+const MAX_NODES: usize = 500_000;
+/// Anchors of one file, at most. Lock files have none.
+const MAX_ANCHORS: usize = 10_000;
 /// How deep lists and maps may be nested. Lock files have six levels.
 const MAX_DEPTH: usize = 64;
 
@@ -189,7 +192,7 @@ impl Reader<'_> {
                 }
                 None => self.yaml.documents.push(finished),
             }
-            if count > MAX_NODES || self.yaml.nodes.len() > MAX_NODES {
+            if count > MAX_NODES || self.yaml.nodes.len() > MAX_NODES || self.anchors.len() > MAX_ANCHORS {
                 return Err(YamlError::TooLarge);
             }
         }

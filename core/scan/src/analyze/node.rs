@@ -58,7 +58,12 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
             "**/package.json with **/yarn.lock (classic and berry)",
             "**/package.json with **/pnpm-lock.yaml (versions 5, 6, 9)",
         ],
-        limits: &["16 MiB a file", "200,000 packages and 2,000,000 dependencies of an application"],
+        limits: &[
+            "16 MiB a file",
+            "npm: 200,000 packages and 2,000,000 dependencies of an application",
+            "yarn and pnpm: 100,000 packages a file, 30,000 packages and 200,000 dependencies of an application",
+            "YAML: 500,000 values, 64 levels deep",
+        ],
         reported: Reported::Everywhere,
     },
     files: &[],
@@ -128,6 +133,12 @@ fn projects(overlay: &Overlay) -> Vec<Project<'_>> {
             Some(Project { manifest: (*manifest)?, lock, kind })
         })
         .collect()
+}
+
+/// The application of two files of one directory, for fuzzing. `None` also where a file can't be read.
+pub(super) fn read_pair(manifest: Text<'_>, lock: Text<'_>) -> Option<Application> {
+    let (_, kind) = LOCKS.into_iter().find(|(name, _)| *name == lock.file.path.file_name())?;
+    Project { manifest, lock, kind }.read().ok()
 }
 
 impl Project<'_> {

@@ -73,6 +73,12 @@ fn deep_and_large_files_are_refused() {
 }
 
 #[test]
+fn more_anchors_than_any_lock_file_has_are_refused() {
+    let text = format!("[{}]", "&a x,".repeat(MAX_ANCHORS + 1));
+    assert_eq!(Yaml::parse(&text).err(), Some(YamlError::TooLarge));
+}
+
+#[test]
 fn aliases_of_nothing_or_of_themselves_are_refused() {
     assert_eq!(Yaml::parse("a: &x [1, *x]\n").err(), Some(YamlError::Alias));
     assert!(Yaml::parse("a: *x\n").is_err());

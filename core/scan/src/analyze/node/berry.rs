@@ -15,7 +15,7 @@ use descriptor::{forms, split_descriptor};
 use resolutions::{Parent, Resolutions};
 
 /// Descriptors of one file, at most: a bound on memory. The largest real files have some twenty thousand.
-const MAX_DESCRIPTORS: usize = 250_000;
+const MAX_DESCRIPTORS: usize = 100_000;
 /// Descriptors of an entry by which `resolutions` may name it as a parent, at most: a bound on time.
 const MAX_PARENT_DESCRIPTORS: usize = 64;
 

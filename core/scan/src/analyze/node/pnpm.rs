@@ -15,7 +15,7 @@ use crate::yaml::{Yaml, YamlValue};
 use paths::Format;
 
 /// Packages of one file, at most: a bound on memory. The largest real files have some ten thousand.
-const MAX_PACKAGES: usize = 200_000;
+const MAX_PACKAGES: usize = 100_000;
 
 /// What stands where a version is missing.
 const NO_VERSION: &str = "undefined";

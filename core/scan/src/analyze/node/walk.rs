@@ -11,8 +11,10 @@ use crate::application::{Component, HashAlgorithm};
 use crate::graph::{Graph, GraphPlace};
 
 /// Dependencies among the packages of one lock file that are looked up, at most. The largest real ones have some
-/// hundred thousand.
-const MAX_EDGES: usize = 500_000;
+/// ten thousand.
+const MAX_EDGES: usize = 200_000;
+/// Packages that are reached, at most: a bound on memory. The largest real lock files have some ten thousand.
+const MAX_REACHED: usize = 30_000;
 /// Steps of walks below the single direct dependencies. Once they are used up, what was expanded below one direct
 /// dependency is not expanded below another: packages and dependencies stay the same, with more leaves.
 const MAX_STEPS: usize = 2_000_000;
@@ -81,7 +83,7 @@ pub(super) fn graph(
         steps: 0,
     };
     for (round, &wanted) in (1..).zip(direct) {
-        let top = walk.package(None, wanted);
+        let top = walk.package(None, wanted)?;
         if walk.meet(None, top, round)? {
             walk.descend(top, round)?;
         }
@@ -127,8 +129,11 @@ struct Package {
 
 impl<L: Locked> Walk<'_, L> {
     /// The package that is locked for a dependency.
-    fn package(&mut self, parent: Option<usize>, wanted: Wanted<'_>) -> usize {
+    fn package(&mut self, parent: Option<usize>, wanted: Wanted<'_>) -> Result<usize, Unreadable> {
         let Found { id, name, version, alias, entry } = self.locked.find(parent, wanted);
+        if self.packages.len() == MAX_REACHED {
+            return Err(Unreadable::limit("the lock file leads to more packages than are followed"));
+        }
         let next = self.nodes.len();
         let node = *self.node_places.entry(id.clone()).or_insert(next);
         if node == next {
@@ -141,7 +146,7 @@ impl<L: Locked> Walk<'_, L> {
         if place == next {
             self.packages.push(Package { node, entry, depends: None });
         }
-        place
+        Ok(place)
     }
 
     fn node_of(&self, package: usize) -> usize {
@@ -215,7 +220,7 @@ impl<L: Locked> Walk<'_, L> {
         }
         let start = self.edges.len();
         for wanted in wanted {
-            let child = self.package(parent, wanted);
+            let child = self.package(parent, wanted)?;
             self.edges.push(child);
         }
         let range = start..self.edges.len();

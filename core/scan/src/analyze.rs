@@ -15,6 +15,7 @@ mod dpkg;
 mod go;
 mod java;
 mod manifest_files;
+mod mix;
 mod node;
 mod os_release;
 mod packages;
@@ -24,6 +25,7 @@ mod rpm;
 mod ruby;
 mod runtime;
 mod rust;
+mod swift;
 mod text;
 mod want;
 
@@ -110,6 +112,8 @@ static ANALYZERS: &[Analyzer] = &[
     ruby::ANALYZER,
     cargo::ANALYZER,
     rust::ANALYZER,
+    swift::ANALYZER,
+    mix::ANALYZER,
 ];
 
 /// The rows that read a distribution's packages, in their order.

@@ -66,6 +66,10 @@ pub enum ApplicationKind {
     Go,
     /// `Cargo.lock`, or a Rust program that lists its crates.
     Cargo,
+    /// `Package.resolved` of Swift.
+    Swift,
+    /// `mix.lock` of Elixir.
+    Mix,
 }
 
 impl ApplicationKind {
@@ -81,6 +85,8 @@ impl ApplicationKind {
             Self::Java => "maven",
             Self::Go => "gomodules",
             Self::Cargo => "cargo",
+            Self::Swift => "swift",
+            Self::Mix => "hex",
         }
     }
 }

@@ -5,7 +5,8 @@
 
 use std::io;
 
-use super::{apk, cargo, chisel, dpkg, os_release, rpm, ruby, runtime};
+use super::pairs::Text;
+use super::{apk, cargo, chisel, dpkg, mix, node, os_release, rpm, ruby, runtime, swift};
 use crate::application::Component;
 use crate::capture::Kept;
 use crate::distil::{self, Crate, Distil, Distilled, Executable, Gemspec, JavaArchive};
@@ -14,6 +15,7 @@ use crate::limits::Limits;
 use crate::overlay::OverlayFile;
 use crate::ownership::PackageIndex;
 use crate::path::LayerPath;
+use crate::yaml::{Yaml, YamlValue};
 
 /// The packages of a dpkg `status` file or of a file in `status.d`.
 pub fn dpkg_status(data: &[u8]) -> Vec<Package> {
@@ -91,10 +93,7 @@ pub fn dpkg_list(data: &[u8]) -> usize {
 
 /// The gems of a `Gemfile.lock`; `None` for what is no such file.
 pub fn gemfile_lock(data: &[u8]) -> Option<Vec<Component>> {
-    let kept = Kept { size_bytes: data.len() as u64, content: None, sha256: None, distilled: None };
-    let path = LayerPath::new("/Gemfile.lock");
-    let file = OverlayFile { path, kept, layer: 0, linked_to: None };
-    ruby::gemfile::read(&String::from_utf8_lossy(data), &file).ok()
+    ruby::gemfile::read(&String::from_utf8_lossy(data), &file_at("/Gemfile.lock")).ok()
 }
 
 /// The specification of an installed gem.
@@ -118,4 +117,34 @@ pub fn crate_list(section: &[u8]) -> Option<Vec<Crate>> {
 /// The crates of a `Cargo.lock`; `None` for a damaged one.
 pub fn cargo_lock(data: &[u8]) -> Option<Vec<Component>> {
     cargo::parse_lock(data)
+}
+
+/// The locked packages of a Node project; the lock file's name tells its format.
+pub fn node_lock(lock_name: &str, manifest: &[u8], lock: &[u8]) -> Vec<Component> {
+    let (manifest_file, lock_file) = (file_at("/package.json"), file_at(&format!("/{lock_name}")));
+    let manifest = Text { file: &manifest_file, content: manifest };
+    let lock = Text { file: &lock_file, content: lock };
+    node::read_pair(manifest, lock).map(|application| application.components).unwrap_or_default()
+}
+
+/// The names in the documents of a YAML file.
+pub fn yaml_names(text: &str) -> Vec<String> {
+    let documents = Yaml::parse(text).unwrap_or_default();
+    documents.documents().flat_map(YamlValue::entries).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The locked packages of a `mix.lock`.
+pub fn mix_lock(data: &[u8]) -> Vec<Component> {
+    mix::read(&Text { file: &file_at("/mix.lock"), content: data }).unwrap_or_default()
+}
+
+/// The locked packages of a `Package.resolved`.
+pub fn swift_lock(data: &[u8]) -> Vec<Component> {
+    swift::read(&Text { file: &file_at("/Package.resolved"), content: data }).unwrap_or_default()
+}
+
+/// A file of which nothing was kept.
+fn file_at(path: &str) -> OverlayFile {
+    let kept = Kept { size_bytes: 0, content: None, sha256: None, distilled: None };
+    OverlayFile { path: LayerPath::new(path), kept, layer: 0, linked_to: None }
 }

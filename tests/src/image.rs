@@ -54,6 +54,38 @@ impl Layer {
         self
     }
 
+    /// Adds a file of that size without any data: one hole (GNU tar, old sparse format).
+    #[must_use]
+    pub fn sparse_file(mut self, path: &str, size_bytes: u64) -> Self {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(path).unwrap();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_size(0);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        let gnu = header.as_gnu_mut().unwrap();
+        // Numbers that octal digits have no room for are stored in base 256.
+        gnu.realsize = base_256(size_bytes);
+        gnu.sparse[0].offset = base_256(size_bytes);
+        gnu.sparse[0].numbytes = base_256(0);
+        header.set_cksum();
+        self.tar.append(&header, std::io::empty()).unwrap();
+        self
+    }
+
+    /// Adds a file of letters that hardly compress.
+    #[must_use]
+    pub fn noise_text(self, path: &str, n_bytes: usize) -> Self {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let letters: Vec<u8> = (0..n_bytes)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                b'a' + u8::try_from((state >> 33) % 26).unwrap()
+            })
+            .collect();
+        self.file(path, letters)
+    }
+
     /// Adds bytes that do not compress, in files of 1 MiB.
     #[must_use]
     pub fn noise(mut self, directory: &str, mebibytes: usize) -> Self {
@@ -76,6 +108,14 @@ impl Layer {
     pub fn build(self) -> Vec<u8> {
         self.tar.into_inner().unwrap()
     }
+}
+
+/// A number in a tar header's field of twelve bytes.
+fn base_256(number: u64) -> [u8; 12] {
+    let mut field = [0; 12];
+    field[0] = 0x80;
+    field[4..].copy_from_slice(&number.to_be_bytes());
+    field
 }
 
 /// How a layer is stored.

@@ -9,13 +9,14 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{cargo, is_installed, run, workspace};
 
 /// Debian's packages by the program that shows their presence.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 7] = [
     ("docker-registry", "docker-registry"),
     ("skopeo", "skopeo"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("g++", "g++"),
     ("openssl", "openssl"),
+    ("time", "time"),
 ];
 /// From `PyPI`, at the versions of `tests/<name>/requirements.txt`: moto stands in for AWS, sbom has the validators of bills
 /// of materials.

@@ -14,7 +14,11 @@ mod layers;
 mod spdx;
 mod subject;
 
+use std::io;
+
 use regent_scan::Findings;
+use serde::ser::SerializeSeq as _;
+use serde::{Serialize, Serializer};
 
 use crate::input::{Digests, ImageFacts, ImageName};
 use crate::inventory::Inventory;
@@ -30,7 +34,7 @@ const TOOL: (&str, &str) = ("regent", env!("CARGO_PKG_VERSION"));
 struct Contents<'a> {
     subject: Subject,
     layers: Vec<Layer>,
-    inventory: Inventory,
+    inventory: Inventory<'a>,
     findings: &'a Findings,
     /// What the reader must know: files that could not be read, options that were not taken as they stand.
     remarks: Vec<String>,
@@ -56,26 +60,52 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// A CycloneDX 1.6 document, as JSON with a line feed at its end.
+/// Writes a CycloneDX 1.6 document, as JSON with a line feed at its end. Only what is being written is in memory.
+///
+/// # Errors
+/// Those of `out`.
 pub fn cyclonedx(
     image: &ImageFacts,
     name: &ImageName,
     digests: Option<&Digests>,
     findings: &Findings,
     options: &Options,
-) -> String {
-    cyclonedx::document(&Contents::new(image, name, digests, findings, options))
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    cyclonedx::write(&Contents::new(image, name, digests, findings, options), out)
 }
 
-/// An SPDX 2.3 document, as JSON with a line feed at its end.
+/// Writes an SPDX 2.3 document, likewise.
+///
+/// # Errors
+/// Those of `out`.
 pub fn spdx(
     image: &ImageFacts,
     name: &ImageName,
     digests: Option<&Digests>,
     findings: &Findings,
     options: &Options,
-) -> String {
-    spdx::document(&Contents::new(image, name, digests, findings, options))
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    spdx::write(&Contents::new(image, name, digests, findings, options), out)
+}
+
+/// Writes a list element by element, so that it is never there as a whole.
+fn serialize_each<S: Serializer, T: Serialize>(
+    serializer: S,
+    each: impl Iterator<Item = T>,
+) -> Result<S::Ok, S::Error> {
+    let mut list = serializer.serialize_seq(None)?;
+    for one in each {
+        list.serialize_element(&one)?;
+    }
+    list.end()
+}
+
+/// Writes a document.
+fn write_document(document: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, document)?;
+    out.write_all(b"\n")
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ fn header(
     name: &ImageName,
     digests: Option<&Digests>,
     findings: &Findings,
-    inventory: &Inventory,
+    inventory: &Inventory<'_>,
     options: &Options,
 ) -> Vec<(&'static str, String)> {
     let digests = effective_digests(digests, options).unwrap_or_default();
@@ -79,35 +79,35 @@ fn header(
 }
 
 /// `88 deb, 12 npm`: how many of each kind, in the order of the list.
-fn counts(inventory: &Inventory) -> String {
+fn counts(inventory: &Inventory<'_>) -> String {
     let of_kinds = inventory.items.chunk_by(|a, b| a.kind == b.kind);
     let counts = of_kinds.filter_map(|alike| Some(format!("{} {}", alike.len(), alike.first()?.kind)));
     let counts: Vec<String> = counts.collect();
     if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
 }
 
-fn of_distribution(item: &Item) -> [String; 4] {
-    let source = item.source.as_ref().map(|(name, version)| match version {
+fn of_distribution(item: &Item<'_>) -> [String; 4] {
+    let source = item.source.map(|(name, version)| match version {
         Some(version) => format!("{name} {version}"),
-        None => name.clone(),
+        None => name.to_owned(),
     });
     [item.full_name(), version(item), layer(item), source.unwrap_or_else(none)]
 }
 
-fn of_application(item: &Item) -> [String; 5] {
+fn of_application(item: &Item<'_>) -> [String; 5] {
     let more = item.found.len().saturating_sub(1);
-    let found = item.found.keys().next().map(|path| match more {
-        0 => path.clone(),
+    let found = item.found.first().map(|(path, _)| match more {
+        0 => (*path).to_owned(),
         more => format!("{path} and {more} more"),
     });
     [item.full_name(), version(item), item.kind.to_owned(), layer(item), found.unwrap_or_else(none)]
 }
 
-fn version(item: &Item) -> String {
-    item.version.clone().filter(|version| !version.is_empty()).unwrap_or_else(none)
+fn version(item: &Item<'_>) -> String {
+    item.version.filter(|version| !version.is_empty()).map_or_else(none, str::to_owned)
 }
 
-fn layer(item: &Item) -> String {
+fn layer(item: &Item<'_>) -> String {
     item.layer().map_or_else(none, |layer| layer.to_string())
 }
 

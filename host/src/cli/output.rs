@@ -1,7 +1,7 @@
 //! Where data goes.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::Failure;
@@ -9,10 +9,18 @@ use super::Failure;
 /// Writes a command's data: to standard output, or to a file. A regular or new file gets its content at once, by
 /// renaming; a device or pipe is written directly.
 pub(super) fn write(target: Option<&Path>, data: &[u8]) -> Result<(), Failure> {
+    write_with(target, |out| out.write_all(data))
+}
+
+/// The same for data that is not there as a whole.
+pub(super) fn write_with(
+    target: Option<&Path>,
+    data: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
     match target {
         None => {
-            let mut out = io::stdout().lock();
-            match out.write_all(data).and_then(|()| out.flush()) {
+            let mut out = BufWriter::new(io::stdout().lock());
+            match data(&mut out).and_then(|()| out.flush()) {
                 // The reader has seen enough (`| head`): no failure of ours.
                 Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 other => Ok(other?),
@@ -23,16 +31,22 @@ pub(super) fn write(target: Option<&Path>, data: &[u8]) -> Result<(), Failure> {
     }
 }
 
-fn write_file(path: &Path, data: &[u8]) -> io::Result<()> {
+fn write_file(path: &Path, data: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     match fs::metadata(path) {
-        Ok(meta) if !meta.is_file() => fs::OpenOptions::new().write(true).open(path)?.write_all(data),
+        Ok(meta) if !meta.is_file() => {
+            let mut out = BufWriter::new(fs::OpenOptions::new().write(true).open(path)?);
+            data(&mut out)?;
+            out.flush()
+        }
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => {
             let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let mut file = tempfile::Builder::new()
+            let file = tempfile::Builder::new()
                 .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
                 .tempfile_in(directory)?;
-            file.write_all(data)?;
+            let mut out = BufWriter::new(file);
+            data(&mut out)?;
+            let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.persist(path).map_err(|e| e.error)?;
             Ok(())
         }

@@ -4,15 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use regent_oci::ImageRef;
-use regent_report::{Compat, Digests, ImageFacts, ImageName, Options};
-use regent_scan::Findings;
+use regent_report::{Compat, ImageName, Options};
 use serde_json::{Map, Value};
 
 use super::image::{Source, parse};
 use super::progress::Shown;
 use super::{Compatibility, Failure, Format, ScanArgs, output, parts};
 use crate::connection::Connection;
-use crate::scanning::{self, ScanLimits, ScannedImage, Scanner};
+use crate::scanning::{self, ScanLimits, Scanner};
 
 /// An options file or a Dockerfile is not larger than this, in bytes.
 const MAX_TEXT_BYTES: u64 = 4 << 20;
@@ -38,26 +37,24 @@ pub(super) async fn run(arguments: &ScanArgs) -> Result<(), Failure> {
     let scanned = scanner
         .scan(&registry, &image, platform, &limits, &Arc::new(options.interest()), &Shown::new())
         .await?;
-    let text = match arguments.format {
-        Format::Table => written(regent_report::table, &scanned, &name, &options),
-        Format::Cyclonedx => written(regent_report::cyclonedx, &scanned, &name, &options),
-        Format::Spdx => written(regent_report::spdx, &scanned, &name, &options),
+    let target = arguments.output.output.as_deref();
+    let (facts, findings, digests) = (&scanned.facts, &scanned.findings, scanned.digests.as_ref());
+    match arguments.format {
+        Format::Table => {
+            let text = regent_report::table(facts, &name, digests, findings, &options);
+            output::write(target, text.as_bytes())
+        }
+        Format::Cyclonedx => output::write_with(target, |out| {
+            regent_report::cyclonedx(facts, &name, digests, findings, &options, out)
+        }),
+        Format::Spdx => output::write_with(target, |out| {
+            regent_report::spdx(facts, &name, digests, findings, &options, out)
+        }),
         Format::ScanResult => {
             let response = scanning::report(&scanned, &name, &options)?;
-            serde_json::to_string(&response)? + "\n"
+            output::write(target, (serde_json::to_string(&response)? + "\n").as_bytes())
         }
-    };
-    output::write(arguments.output.output.as_deref(), text.as_bytes())
-}
-
-/// Writes what was found in one of the forms that tell all of it.
-fn written(
-    write: fn(&ImageFacts, &ImageName, Option<&Digests>, &Findings, &Options) -> String,
-    scanned: &ScannedImage,
-    name: &ImageName,
-    options: &Options,
-) -> String {
-    write(&scanned.facts, name, scanned.digests.as_ref(), &scanned.findings, options)
+    }
 }
 
 /// `host/repository:tag`, as people write it.

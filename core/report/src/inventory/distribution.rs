@@ -1,7 +1,7 @@
 //! The packages of a distribution, with what really depends on what: a name may be followed by an architecture or a
 //! condition, of alternatives one is enough, and what is only replaced isn't needed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use regent_scan::{Findings, Package, PackageDetail, Packages};
 
@@ -13,23 +13,23 @@ const RPM_KEY: &str = "gpg-pubkey";
 
 /// The packages of a database that are installed, each with its place there. What they depend on are places in the list
 /// that is returned.
-pub(super) fn items(database: &Packages, findings: &Findings) -> Vec<(usize, Item)> {
+pub(super) fn items<'a>(database: &'a Packages, findings: &Findings) -> Vec<(usize, Item<'a>)> {
     let all = database.list.iter().enumerate().filter(|(_, package)| is_installed(package));
-    let (places, installed): (Vec<usize>, Vec<&Package>) = all.unzip();
+    let (places, installed): (Vec<usize>, Vec<&'a Package>) = all.unzip();
     let names = Names::new(&installed);
     let mut licenses = Reader::default();
     let os = findings.os.as_ref();
-    let mut item = |package: &&Package| Item {
+    let mut item = |package: &&'a Package| Item {
         origin: Origin::Distribution,
         kind: database.format.as_str(),
         namespace: None,
-        name: package.name.clone(),
-        version: package.version.clone(),
+        name: &package.name,
+        version: package.version.as_deref(),
         purl: Purl::of_package(package, os).to_string(),
         source: source(package),
         licenses: licenses.read_all_of(&package.licenses, &package.detail),
         hashes: checked(&package.hashes),
-        found: [(database.path.as_str().to_owned(), package.layer)].into(),
+        found: vec![(database.path.as_str(), package.layer)],
         depends: names.depends(package),
     };
     places.into_iter().zip(installed.iter().map(&mut item)).collect()
@@ -40,13 +40,15 @@ fn is_installed(package: &Package) -> bool {
     !package.is_removed && !is_key
 }
 
-fn source(package: &Package) -> Option<(String, Option<String>)> {
+fn source(package: &Package) -> Option<(&str, Option<&str>)> {
     if let PackageDetail::Rpm { source_rpm, .. } = &package.detail {
-        let (name_version, release) = source_rpm.as_deref()?.strip_suffix(".src.rpm")?.rsplit_once('-')?;
-        let (name, version) = name_version.rsplit_once('-')?;
-        return Some((name.to_owned(), Some(format!("{version}-{release}"))));
+        // `name-version-release`, and names may have dashes as well.
+        let full = source_rpm.as_deref()?.strip_suffix(".src.rpm")?;
+        let (name_and_version, _) = full.rsplit_once('-')?;
+        let (name, _) = name_and_version.rsplit_once('-')?;
+        return Some((name, full.strip_prefix(name)?.strip_prefix('-')));
     }
-    package.source.as_ref().map(|source| (source.name.clone(), source.version.clone()))
+    package.source.as_ref().map(|source| (source.name.as_str(), source.version.as_deref()))
 }
 
 /// Who answers to which name.
@@ -70,10 +72,10 @@ impl<'a> Names<'a> {
     }
 
     /// What a package needs and has. Of alternatives the first that is there.
-    fn depends(&self, package: &Package) -> BTreeSet<usize> {
+    fn depends(&self, package: &Package) -> Vec<usize> {
         let is_in =
             |list: &[u32], at: usize| u32::try_from(at).is_ok_and(|at| list.binary_search(&at).is_ok());
-        let mut depends = BTreeSet::new();
+        let mut depends = Vec::new();
         let mut is_answered = false;
         for (at, name) in package.depends.iter().enumerate() {
             if is_in(&package.replaced, at) {

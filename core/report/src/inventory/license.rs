@@ -197,6 +197,8 @@ fn debian_name(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn shown(license: License) -> String {
@@ -268,6 +270,21 @@ mod tests {
     fn what_says_nothing_is_no_licence() {
         let texts = ["", " ", "NOASSERTION", "NONE"].map(str::to_owned);
         assert_eq!(Reader::default().read_all(&texts), []);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(text in "[ ,()+A-Za-z0-9.:ä-]{0,80}", words in prop::collection::vec(
+            prop::sample::select(vec!["MIT", "GPL-2+", "and", "or", "AND", "OR", "WITH", "(", ")", "Expat,", ",", "LicenseRef-a"]), 0..20,
+        )) {
+            for text in [text, words.join(" ")] {
+                read(&text);
+                // What is told as an expression is one.
+                if let License::Expression { text, .. } = read_debian(&text) {
+                    prop_assert!(Expression::parse_mode(&text, MODE).is_ok(), "{text}");
+                }
+            }
+        }
     }
 
     #[test]

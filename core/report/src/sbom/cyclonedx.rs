@@ -1,11 +1,12 @@
 //! CycloneDX 1.6 (ECMA-424), as JSON.
 
 use std::collections::HashMap;
+use std::io;
 
 use regent_scan::HashAlgorithm;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::{Contents, TOOL, identity};
+use super::{Contents, TOOL, identity, serialize_each, write_document};
 use crate::inventory::{Item, License};
 
 /// Identifiers of newer versions of the SPDX list than the schema of CycloneDX 1.6 knows: they are told as names.
@@ -44,8 +45,8 @@ struct Bom<'a> {
     serial_number: Option<String>,
     version: u32,
     metadata: Metadata<'a>,
-    components: Vec<Component<'a>>,
-    dependencies: Vec<Dependency<'a>>,
+    components: Components<'a>,
+    dependencies: Dependencies<'a>,
     compositions: Vec<Composition<'a>>,
 }
 
@@ -165,14 +166,58 @@ struct Composition<'a> {
 const DECLARED: &str = "declared";
 
 /// Writes the document.
-pub(super) fn document(contents: &Contents<'_>) -> String {
+pub(super) fn write(contents: &Contents<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let names = Names::new(contents);
     let mut bom = bom(contents, &names);
     bom.serial_number = Some(format!("urn:uuid:{}", identity::uuid(&bom)));
-    // Text, lists and structures can be written as JSON.
-    let mut text = serde_json::to_string_pretty(&bom).unwrap_or_default();
-    text.push('\n');
-    text
+    write_document(&bom, out)
+}
+
+/// The operating system and the packages.
+struct Components<'a> {
+    contents: &'a Contents<'a>,
+    names: &'a Names,
+}
+
+impl Serialize for Components<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { contents, names } = self;
+        let of_os = names.os.iter().zip(&contents.findings.os).map(|(name, os)| Component {
+            r#type: "operating-system",
+            bom_ref: name,
+            name: &os.name,
+            version: Some(os.version.as_str()).filter(|version| !version.is_empty()),
+            description: Some(os.pretty_name.as_str()).filter(|name| !name.is_empty()),
+            ..Component::default()
+        });
+        let items = contents.inventory.items.iter().enumerate();
+        serialize_each(
+            serializer,
+            of_os.chain(items.map(|(place, item)| package(place, item, contents, names))),
+        )
+    }
+}
+
+/// What the image needs, and what each package does.
+struct Dependencies<'a> {
+    contents: &'a Contents<'a>,
+    names: &'a Names,
+}
+
+impl Serialize for Dependencies<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { contents, names } = self;
+        let top = contents.inventory.top_level().into_iter().map(|place| names.item(place));
+        let of_image = Dependency {
+            r#ref: &names.image,
+            depends_on: names.os.iter().map(String::as_str).chain(top).collect(),
+        };
+        let of_items = contents.inventory.items.iter().enumerate().map(|(place, item)| Dependency {
+            r#ref: names.item(place),
+            depends_on: item.depends.iter().map(|&other| names.item(other)).collect(),
+        });
+        serialize_each(serializer, std::iter::once(of_image).chain(of_items))
+    }
 }
 
 /// The references by which components are named in the document, and texts that components share.
@@ -205,23 +250,7 @@ impl Names {
     }
 }
 
-fn bom<'a>(contents: &'a Contents<'_>, names: &'a Names) -> Bom<'a> {
-    let items = contents.inventory.items.iter().enumerate();
-    let mut top: Vec<&str> = names.os.iter().map(String::as_str).collect();
-    top.extend(contents.inventory.top_level().into_iter().map(|place| names.item(place)));
-    let mut dependencies = vec![Dependency { r#ref: &names.image, depends_on: top }];
-    dependencies.extend(items.clone().map(|(place, item)| Dependency {
-        r#ref: names.item(place),
-        depends_on: item.depends.iter().map(|&other| names.item(other)).collect(),
-    }));
-    let of_os = names.os.iter().zip(&contents.findings.os).map(|(name, os)| Component {
-        r#type: "operating-system",
-        bom_ref: name,
-        name: &os.name,
-        version: Some(os.version.as_str()).filter(|version| !version.is_empty()),
-        description: Some(os.pretty_name.as_str()).filter(|name| !name.is_empty()),
-        ..Component::default()
-    });
+fn bom<'a>(contents: &'a Contents<'a>, names: &'a Names) -> Bom<'a> {
     Bom {
         schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
         format: "CycloneDX",
@@ -235,8 +264,8 @@ fn bom<'a>(contents: &'a Contents<'_>, names: &'a Names) -> Bom<'a> {
             component: image(contents, names),
             properties: contents.remarks.iter().map(|remark| property("remark", remark)).collect(),
         },
-        components: of_os.chain(items.map(|(place, item)| package(place, item, contents, names))).collect(),
-        dependencies,
+        components: Components { contents, names },
+        dependencies: Dependencies { contents, names },
         compositions: vec![Composition {
             aggregate: if contents.findings.gaps.is_empty() { "unknown" } else { "incomplete" },
             assemblies: [&names.image],
@@ -267,13 +296,18 @@ fn image<'a>(contents: &'a Contents<'_>, names: &'a Names) -> Component<'a> {
     }
 }
 
-fn package<'a>(place: usize, item: &'a Item, contents: &'a Contents<'_>, names: &'a Names) -> Component<'a> {
+fn package<'a>(
+    place: usize,
+    item: &'a Item<'_>,
+    contents: &'a Contents<'_>,
+    names: &'a Names,
+) -> Component<'a> {
     let occurrences = item.found.iter().map(|(path, layer)| Occurrence {
         location: path,
         additional_context: layer.map(|layer| format!("layer {layer}")),
     });
     let mut properties = Vec::new();
-    if let Some((name, version)) = &item.source {
+    if let Some((name, version)) = item.source {
         properties.push(property("package:source", name));
         properties.extend(version.iter().map(|version| property("package:sourceVersion", version)));
     }
@@ -292,9 +326,9 @@ fn package<'a>(place: usize, item: &'a Item, contents: &'a Contents<'_>, names: 
     Component {
         r#type: "library",
         bom_ref: names.item(place),
-        group: item.namespace.as_deref(),
-        name: &item.name,
-        version: item.version.as_deref(),
+        group: item.namespace,
+        name: item.name,
+        version: item.version,
         hashes: item
             .hashes
             .iter()

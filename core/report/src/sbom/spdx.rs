@@ -1,12 +1,13 @@
 //! SPDX 2.3 (ISO/IEC 5962), as JSON.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use regent_scan::HashAlgorithm;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::layers::Layer;
-use super::{Contents, TOOL, identity};
+use super::{Contents, TOOL, identity, serialize_each, write_document};
 use crate::inventory::{Item, License};
 
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
@@ -31,10 +32,10 @@ struct Document<'a> {
     creation_info: CreationInfo<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<String>,
-    packages: Vec<Package<'a>>,
-    relationships: Vec<Relationship>,
+    packages: Packages<'a>,
+    relationships: Relationships<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    has_extracted_licensing_infos: Vec<ExtractedLicense>,
+    has_extracted_licensing_infos: Vec<&'a ExtractedLicense>,
 }
 
 #[derive(Serialize)]
@@ -103,37 +104,12 @@ struct ExtractedLicense {
 }
 
 /// Writes the document.
-pub(super) fn document(contents: &Contents<'_>) -> String {
-    let mut licenses = Licenses::default();
-    let mut packages = vec![image(contents)];
-    let mut relationships = vec![relationship(DOCUMENT, "DESCRIBES", IMAGE)];
-    for (n, layer) in contents.layers.iter().enumerate() {
-        packages.push(of_layer(n, layer));
-        relationships.push(relationship(IMAGE, "CONTAINS", &layer_id(n)));
-    }
-    if let Some(os) = &contents.findings.os {
-        packages.push(Package {
-            version_info: Some(os.version.as_str()).filter(|version| !version.is_empty()),
-            comment: Some(os.pretty_name.clone()).filter(|name| !name.is_empty()),
-            ..package(OPERATING_SYSTEM.to_owned(), filled(&os.name), "OPERATING-SYSTEM")
-        });
-        relationships.push(relationship(IMAGE, "CONTAINS", OPERATING_SYSTEM));
-    }
+pub(super) fn write(contents: &Contents<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let items = &contents.inventory.items;
     let ids: Vec<String> = items.iter().enumerate().map(|(n, item)| item_id(n, item)).collect();
-    for (item, id) in items.iter().zip(&ids) {
-        packages.push(of_item(item, id, &mut licenses));
-        // A layer that brought it contains it, and the image contains the layer.
-        let mut layers: Vec<usize> =
-            item.found.values().copied().flatten().filter(|&n| n < contents.layers.len()).collect();
-        layers.sort_unstable();
-        layers.dedup();
-        if layers.is_empty() {
-            relationships.push(relationship(IMAGE, "CONTAINS", id));
-        }
-        relationships.extend(layers.iter().map(|&n| relationship(&layer_id(n), "CONTAINS", id)));
-        let depends = item.depends.iter().filter_map(|&other| ids.get(other));
-        relationships.extend(depends.map(|other| relationship(id, "DEPENDS_ON", other)));
+    let mut licenses = Licenses::default();
+    for license in items.iter().flat_map(|item| &item.licenses) {
+        licenses.add(license);
     }
     let subject = &contents.subject;
     let mut document = Document {
@@ -147,15 +123,68 @@ pub(super) fn document(contents: &Contents<'_>) -> String {
             creators: [format!("Tool: {}-{}", TOOL.0, TOOL.1)],
         },
         comment: Some(contents.remarks.join("\n")).filter(|text| !text.is_empty()),
-        packages,
-        relationships,
-        has_extracted_licensing_infos: licenses.into_list(),
+        packages: Packages { contents, ids: &ids, licenses: &licenses },
+        relationships: Relationships { contents, ids: &ids },
+        has_extracted_licensing_infos: licenses.extracted.values().collect(),
     };
     document.namespace = format!("{NAMESPACE}/{}", identity::uuid(&document));
-    // Text, lists and structures can be written as JSON.
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+    write_document(&document, out)
+}
+
+/// The image, its layers, the operating system and its packages.
+struct Packages<'a> {
+    contents: &'a Contents<'a>,
+    ids: &'a [String],
+    licenses: &'a Licenses,
+}
+
+impl Serialize for Packages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let contents = self.contents;
+        let layers = contents.layers.iter().enumerate().map(|(n, layer)| of_layer(n, layer));
+        let os = contents.findings.os.iter().map(|os| Package {
+            version_info: Some(os.version.as_str()).filter(|version| !version.is_empty()),
+            comment: Some(os.pretty_name.clone()).filter(|name| !name.is_empty()),
+            ..package(OPERATING_SYSTEM.to_owned(), filled(&os.name), "OPERATING-SYSTEM")
+        });
+        let items = contents.inventory.items.iter().zip(self.ids);
+        let items = items.map(|(item, id)| of_item(item, id, self.licenses));
+        serialize_each(serializer, std::iter::once(image(contents)).chain(layers).chain(os).chain(items))
+    }
+}
+
+/// What contains and needs what.
+struct Relationships<'a> {
+    contents: &'a Contents<'a>,
+    ids: &'a [String],
+}
+
+impl Relationships<'_> {
+    fn of_item(&self, item: &Item<'_>, id: &str) -> Vec<Relationship> {
+        // A layer that brought it contains it, and the image contains the layer.
+        let n_layers = self.contents.layers.len();
+        let mut layers: Vec<usize> =
+            item.found.iter().filter_map(|(_, layer)| *layer).filter(|&n| n < n_layers).collect();
+        layers.sort_unstable();
+        layers.dedup();
+        let in_image = layers.is_empty().then(|| relationship(IMAGE, "CONTAINS", id));
+        let in_layers = layers.iter().map(|&n| relationship(&layer_id(n), "CONTAINS", id));
+        let depends = item.depends.iter().filter_map(|&other| self.ids.get(other));
+        let depends = depends.map(|other| relationship(id, "DEPENDS_ON", other));
+        in_image.into_iter().chain(in_layers).chain(depends).collect()
+    }
+}
+
+impl Serialize for Relationships<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let contents = self.contents;
+        let document = std::iter::once(relationship(DOCUMENT, "DESCRIBES", IMAGE));
+        let layers = (0..contents.layers.len()).map(|n| relationship(IMAGE, "CONTAINS", &layer_id(n)));
+        let os = contents.findings.os.iter().map(|_| relationship(IMAGE, "CONTAINS", OPERATING_SYSTEM));
+        let items = contents.inventory.items.iter().zip(self.ids);
+        let items = items.flat_map(|(item, id)| self.of_item(item, id));
+        serialize_each(serializer, document.chain(layers).chain(os).chain(items))
+    }
 }
 
 fn relationship(from: &str, kind: &'static str, to: &str) -> Relationship {
@@ -211,7 +240,7 @@ fn of_layer(n: usize, layer: &Layer) -> Package<'_> {
 }
 
 /// Letters, digits, dots and dashes are all that an identifier may have (SPDX 2.3, 7.2); the number makes it unique.
-fn item_id(n: usize, item: &Item) -> String {
+fn item_id(n: usize, item: &Item<'_>) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     let name: String = item.name.chars().take(MAX_ID_NAME).map(allowed).collect();
     format!("SPDXRef-Package-{}-{name}-{n}", item.kind)
@@ -220,7 +249,7 @@ fn item_id(n: usize, item: &Item) -> String {
 /// Characters of a name in an identifier.
 const MAX_ID_NAME: usize = 60;
 
-fn of_item<'a>(item: &'a Item, id: &str, licenses: &mut Licenses) -> Package<'a> {
+fn of_item<'a>(item: &'a Item<'_>, id: &str, licenses: &Licenses) -> Package<'a> {
     let checksums = item.hashes.iter().map(|(algorithm, value)| Checksum {
         algorithm: match algorithm {
             HashAlgorithm::Md5 => "MD5",
@@ -233,15 +262,15 @@ fn of_item<'a>(item: &'a Item, id: &str, licenses: &mut Licenses) -> Package<'a>
     });
     let found = item.found.iter().map(|(path, layer)| match layer {
         Some(layer) => format!("{path} (layer {layer})"),
-        None => path.clone(),
+        None => (*path).to_owned(),
     });
     let found: Vec<String> = found.collect();
-    let source = item.source.as_ref().map(|(name, version)| match version {
+    let source = item.source.map(|(name, version)| match version {
         Some(version) => format!("built from {name} {version}"),
         None => format!("built from {name}"),
     });
     Package {
-        version_info: item.version.as_deref(),
+        version_info: item.version,
         license_declared: licenses.declared(&item.licenses),
         checksums: checksums.collect(),
         source_info: Some(format!("found in {}", found.join(", "))).filter(|_| !found.is_empty()),
@@ -277,22 +306,28 @@ struct Licenses {
 }
 
 impl Licenses {
-    /// The expression for all of these together.
-    fn declared(&mut self, licenses: &[License]) -> String {
-        let mut parts = Vec::with_capacity(licenses.len());
-        for license in licenses {
-            parts.push(match license {
-                License::Id(id) => (*id).to_owned(),
-                License::Expression { text, references } => {
-                    for reference in references {
-                        self.refer(reference);
-                    }
-                    let is_one = licenses.len() == 1 || !text.contains(' ');
-                    if is_one { text.clone() } else { format!("({text})") }
+    /// Takes what a licence refers to, or what it is, into the document.
+    fn add(&mut self, license: &License) {
+        match license {
+            License::Id(_) => {}
+            License::Expression { references, .. } => {
+                for reference in references {
+                    self.refer(reference);
                 }
-                License::Text(text) => self.of_text(text),
-            });
+            }
+            License::Text(text) => self.add_text(text),
         }
+    }
+
+    /// The expression for all of these together, which have been added.
+    fn declared(&self, licenses: &[License]) -> String {
+        let part = |license: &License| match license {
+            License::Id(id) => (*id).to_owned(),
+            License::Expression { text, .. } if licenses.len() == 1 || !text.contains(' ') => text.clone(),
+            License::Expression { text, .. } => format!("({text})"),
+            License::Text(text) => self.by_text.get(text).map_or(NO_ASSERTION, String::as_str).to_owned(),
+        };
+        let parts: Vec<String> = licenses.iter().map(part).collect();
         if parts.is_empty() { NO_ASSERTION.to_owned() } else { parts.join(" AND ") }
     }
 
@@ -304,9 +339,9 @@ impl Licenses {
         });
     }
 
-    fn of_text(&mut self, text: &str) -> String {
-        if let Some(id) = self.by_text.get(text) {
-            return id.clone();
+    fn add_text(&mut self, text: &str) {
+        if self.by_text.contains_key(text) {
+            return;
         }
         let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
         let start: String = text.chars().take(MAX_ID_NAME).map(allowed).collect();
@@ -322,18 +357,8 @@ impl Licenses {
             }
         };
         self.by_text.insert(text.to_owned(), id.clone());
-        self.extracted.insert(
-            id.clone(),
-            ExtractedLicense {
-                license_id: id.clone(),
-                name: text.to_owned(),
-                extracted_text: text.to_owned(),
-            },
-        );
-        id
-    }
-
-    fn into_list(self) -> Vec<ExtractedLicense> {
-        self.extracted.into_values().collect()
+        let text = text.to_owned();
+        let extracted = ExtractedLicense { license_id: id.clone(), name: text.clone(), extracted_text: text };
+        self.extracted.insert(id, extracted);
     }
 }

@@ -72,12 +72,14 @@ fn findings() -> Findings {
     }
 }
 
-type Writer = fn(&ImageFacts, &ImageName, Option<&Digests>, &Findings, &Options) -> String;
+type Writer =
+    fn(&ImageFacts, &ImageName, Option<&Digests>, &Findings, &Options, &mut dyn io::Write) -> io::Result<()>;
 
 fn written(write: Writer, image: &ImageFacts, findings: &Findings) -> Value {
-    let text = write(image, &name(), None, findings, &Options::default());
-    assert!(text.ends_with("}\n"));
-    serde_json::from_str(&text).unwrap()
+    let mut text = Vec::new();
+    write(image, &name(), None, findings, &Options::default(), &mut text).unwrap();
+    assert!(text.ends_with(b"}\n"));
+    serde_json::from_slice(&text).unwrap()
 }
 
 #[test]
@@ -229,8 +231,10 @@ fn an_empty_image_without_a_name_has_documents() {
         attestations: Vec::new(),
     };
     for write in [cyclonedx as Writer, spdx] {
-        let text = write(&image, &ImageName::default(), None, &Findings::default(), &Options::default());
-        let document: Value = serde_json::from_str(&text).unwrap();
+        let mut text = Vec::new();
+        let (name, options) = (ImageName::default(), Options::default());
+        write(&image, &name, None, &Findings::default(), &options, &mut text).unwrap();
+        let document: Value = serde_json::from_slice(&text).unwrap();
         let name = document.pointer("/metadata/component/name").or(document.pointer("/packages/0/name"));
         assert_eq!(name, Some(&json!("image")));
     }

@@ -146,12 +146,22 @@ fn components(locked: &[Package], pair: &FilePair<'_>) -> Vec<Component> {
         component.depends = requires.filter_map(|name| places.get(name.as_str()).copied()).collect();
         component.licenses = match &package.license {
             Value::String(license) => vec![license.clone()],
-            Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Value::Array(list) => one_of(&list.iter().filter_map(Value::as_str).collect::<Vec<_>>()),
             _ => Vec::new(),
         };
         component
     };
     locked.iter().map(component).collect()
+}
+
+/// Licences of a list, of which one may be chosen (Composer, "The composer.json schema", `license`).
+fn one_of(licenses: &[&str]) -> Vec<String> {
+    let grouped = |license: &&str| match license.split_once(' ') {
+        Some(_) if licenses.len() > 1 => format!("({license})"),
+        _ => (*license).to_owned(),
+    };
+    let text = licenses.iter().map(grouped).collect::<Vec<_>>().join(" OR ");
+    if text.is_empty() { Vec::new() } else { vec![text] }
 }
 
 /// `v1.2` → `1.2`.

@@ -78,3 +78,16 @@ fn a_lock_in_which_everything_needs_everything_ends_within_its_limits() {
     assert_eq!((tree.len(), tree.root().len()), (400, 400));
     assert_eq!(findings.gaps[0].code, "dependency_limit_reached");
 }
+
+#[test]
+fn of_several_licences_one_may_be_chosen() {
+    let rows: [(&[&str], &[&str]); 4] = [
+        (&[], &[]),
+        (&["MIT"], &["MIT"]),
+        (&["LGPL-2.1-only", "GPL-3.0-or-later"], &["LGPL-2.1-only OR GPL-3.0-or-later"]),
+        (&["MIT and ISC", "Zlib"], &["(MIT and ISC) OR Zlib"]),
+    ];
+    for (list, expected) in rows {
+        assert_eq!(one_of(list), expected);
+    }
+}

@@ -53,11 +53,11 @@ pub(crate) fn find_owners(
     limits: &Limits,
 ) {
     let components = || findings.applications.iter().flat_map(|application| &application.components);
-    if findings.packages.list.is_empty() || components().next().is_none() {
+    let candidates = apk::candidates(findings);
+    if findings.packages.list.is_empty() || (components().next().is_none() && candidates.is_empty()) {
         return;
     }
     let links = links::directory_links(layers, overlay, limits);
-    let candidates = apk::candidates(findings);
     let mut question = Question::new(&links);
     for path in components().flat_map(|component| &component.evidence) {
         question.ask(path);

@@ -109,7 +109,7 @@ struct Unreadable(&'static str);
 
 /// Takes records out of a database, within bounds.
 struct Records<'v> {
-    /// Sees every package with its header.
+    /// Sees every package with its header, in place of `packages`.
     visit: Option<Visit<'v>>,
     packages: PackageList,
     n_taken: usize,
@@ -131,12 +131,10 @@ impl Records<'_> {
         }
         self.n_taken += 1;
         match header::parse(header, &mut self.packages) {
-            Some(package) => {
-                if let Some(visit) = &mut self.visit {
-                    visit(&package, header);
-                }
-                self.packages.push(package);
-            }
+            Some(package) => match &mut self.visit {
+                Some(visit) => visit(&package, header),
+                None => self.packages.push(package),
+            },
             None => self.n_unreadable += 1,
         }
         Ok(())

@@ -85,13 +85,12 @@ fn files(application: &Application) -> Vec<LayerPath> {
         Content::Dependencies { tested_files: TestedFiles::List(names), .. } => {
             names.iter().map(|name| target.parent().join(name)).collect()
         }
-        _ => {
-            let mut paths: Vec<LayerPath> =
-                application.components.iter().flat_map(|component| component.evidence.clone()).collect();
-            paths.sort();
-            paths.dedup();
-            paths
+        Content::Files { paths, .. } => paths.iter().map(|path| target.join(path)).collect(),
+        Content::Jars { fingerprints, .. } => {
+            let files = fingerprints.iter().filter(|jar| jar.depth == 0);
+            files.map(|jar| LayerPath::new(&jar.location)).collect()
         }
+        Content::Unreported => Vec::new(),
     }
 }
 

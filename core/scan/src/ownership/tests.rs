@@ -203,6 +203,30 @@ fn results_of_wolfi_tell_owners_by_the_deepest_directory_that_one_package_has() 
 }
 
 #[test]
+fn the_files_of_an_application_are_those_that_its_result_tells_of() {
+    let jar = |location: &str, depth| crate::JarFingerprint {
+        location: location.into(),
+        depth,
+        identity: crate::JarIdentity::Sha1("ab".into()),
+        dependencies: Vec::new(),
+    };
+    let jars = vec![jar("/app/a.jar", 0), jar("/app/a.jar/in.jar", 1), jar("/app/b.jar", 0)];
+    let rows = [
+        (Content::Jars { fingerprints: jars, is_system: false }, "/app/a.jar /app/b.jar"),
+        (
+            Content::Files { language: "node", paths: vec!["a.js".into(), "b/c.js".into()] },
+            "/app/a.js /app/b/c.js",
+        ),
+    ];
+    for (content, expected) in rows {
+        let mut application = application(ApplicationKind::Java, &[]);
+        (application.target_file, application.content) = ("/app".into(), content);
+        let told = told("wolfi", b"P:app\nV:1\nF:app\n\n", application);
+        assert_eq!(told, [(expected.to_owned(), 0)]);
+    }
+}
+
+#[test]
 fn an_application_as_a_whole_belongs_to_the_package_that_has_all_its_files() {
     let rows: &[(&[u8], &[&str], usize)] = &[
         (b"P:app\nV:1\nF:app\nR:composer.json\nR:composer.lock\n\n", &["composer.json", "composer.lock"], 1),

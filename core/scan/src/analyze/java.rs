@@ -46,12 +46,17 @@ const WAR: &str = ".war";
 const EAR: &str = ".ear";
 
 fn pattern(path: &str) -> Want {
-    let suffix = path.len().checked_sub(4).and_then(|at| path.get(at..));
-    if suffix.is_some_and(|suffix| [JAR, WAR, EAR].iter().any(|known| suffix.eq_ignore_ascii_case(known))) {
+    if [JAR, WAR, EAR].into_iter().any(|known| is_suffix(path, known)) {
         Want::distilled(Distil::JavaArchive)
     } else {
         Want::NOTHING
     }
+}
+
+/// Whether a name ends so, in letters of any case.
+fn is_suffix(name: &str, known: &str) -> bool {
+    let suffix = name.len().checked_sub(known.len()).and_then(|at| name.get(at..));
+    suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(known))
 }
 
 /// Where an archive is reported.

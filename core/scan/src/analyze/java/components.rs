@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Room;
 use super::attribution::{is_word, of_content, stem};
+use super::{EAR, Room, WAR, is_suffix};
 use crate::application::{Component, Ecosystem, HashAlgorithm};
 use crate::distil::{ArchiveContent, Coordinates};
 use crate::overlay::OverlayFile;
@@ -65,6 +65,10 @@ impl Components {
         if let Some(component) = self.list.get_mut(place) {
             component.hashes.insert((HashAlgorithm::Sha1, content.sha1.clone()));
             component.licenses = content.manifest.licenses();
+            // A jar is what Maven takes for granted (package-url/purl-spec, types/maven).
+            if let Some(kind) = [WAR, EAR].into_iter().find(|kind| is_suffix(name, kind)) {
+                component.qualifiers.insert("type", kind.trim_start_matches('.').to_owned());
+            }
         }
         for (_, merged) in content.artifacts.iter().enumerate().filter(|&(at, _)| Some(at) != own) {
             if let Some(child) = self.place(room, file, Name::of_artifact(merged), None) {

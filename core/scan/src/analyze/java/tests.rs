@@ -166,7 +166,9 @@ fn archives_that_results_leave_out_are_components_all_the_same() {
     let [unreported, reported] = findings.applications.as_slice() else { panic!("two applications") };
     assert_eq!(unreported.content, Content::Unreported);
     assert_eq!(components(unreported), ["com.acme:shop:1 -> web", "com.acme:web:1", "?:lib:1.0"]);
+    assert_eq!(unreported.components[1].qualifiers.get("type").map(String::as_str), Some("war"));
     assert_eq!(components(reported), ["com.acme:a:1"]);
+    assert!(reported.components[0].qualifiers.is_empty());
     let component = &reported.components[0];
     assert_eq!(component.hashes.len(), 1);
     assert_eq!(component.evidence, [LayerPath::new("/app/a.jar")]);

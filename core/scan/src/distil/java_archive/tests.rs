@@ -34,13 +34,14 @@ fn an_archive_tells_its_coordinates_and_those_of_archives_in_it() {
         .with(&[("BOOT-INF/lib/inner.jar", &inner)])
         .with_raw(&RawEntry::stored("BOOT-INF/lib/slf4j-nop.jar", &stored))
         .with(&[("web/NAMES.WAR", &leaf), ("jar", b"no archive"), ("lib.jar/", b"")])
+        .with_raw(&RawEntry { method: 8, ..RawEntry::stored("empty.jar", b"") })
         .finish();
     let archive = distilled(&outer);
     assert_eq!(archive.faults, []);
     assert_eq!(
         text(&archive.archive),
         "shop:3.1.0+gson:2.8.9[BOOT-INF/lib/inner.jar -[lib/leaf-1.0.jar leaf:1.0], \
-         BOOT-INF/lib/slf4j-nop.jar slf4j-nop:1.7.32, web/NAMES.WAR leaf:1.0]"
+         BOOT-INF/lib/slf4j-nop.jar slf4j-nop:1.7.32, web/NAMES.WAR leaf:1.0, empty.jar -]"
     );
     assert_eq!(archive.archive.sha1, sha1_of(&outer));
     let nested = &archive.archive.nested;

@@ -58,6 +58,10 @@ fn inflated(
     data: Span,
     checked: &mut Checked<'_, '_>,
 ) -> Result<ControlFlow<()>, Trouble> {
+    // Some writers store nothing of what has nothing in it, whatever they call the method.
+    if data.length == 0 {
+        return Ok(ControlFlow::Continue(()));
+    }
     let mut input = vec![0; STORED_BUFFER_BYTES];
     let mut output = vec![0; INFLATED_BUFFER_BYTES];
     let mut inflater = Decompress::new(false);

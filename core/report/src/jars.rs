@@ -26,10 +26,11 @@ struct Fingerprint<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Artifact<'a> {
-    group_id: &'a str,
-    artifact_id: &'a str,
+    #[serde(rename = "groupId")]
+    group: &'a str,
+    #[serde(rename = "artifactId")]
+    artifact: &'a str,
     version: &'a str,
 }
 
@@ -60,7 +61,7 @@ impl<'a> Fingerprint<'a> {
 impl<'a> Artifact<'a> {
     fn new(coordinates: &'a Coordinates) -> Self {
         let Coordinates { group, artifact, version } = coordinates;
-        Self { group_id: group, artifact_id: artifact, version }
+        Self { group, artifact, version }
     }
 }
 

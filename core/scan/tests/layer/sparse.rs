@@ -64,6 +64,17 @@ fn an_unwanted_old_gnu_file_is_skipped_with_its_map() {
 }
 
 #[test]
+fn of_a_sparse_executable_no_more_is_expanded_than_tells_that_it_is_too_large() {
+    // All of it would be more than a layer of this size may hold.
+    let size = (1 << 33) - 1;
+    let block = old_gnu("usr/bin/tool", &[(0, 18), (size, 0)], 0, size, 18);
+    let archive = Archive::new().block(&block).data(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0");
+    let capture = capture(&archive.file("etc/os-release", "ID=a").end());
+    assert_eq!(content(&capture, "/etc/os-release"), b"ID=a");
+    assert_eq!(capture.entries.len(), 1, "what tells nothing of itself is not kept");
+}
+
+#[test]
 fn pax_formats_are_expanded() {
     let v00 = [
         ("GNU.sparse.size", "2000"),

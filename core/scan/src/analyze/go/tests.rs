@@ -1,11 +1,15 @@
 //! Go programs in merged views.
 
+use regent_oci::Digest;
+
 use super::super::tests::{file, overlay_of};
 use super::*;
-use crate::capture::{Entry, EntryKind};
+use crate::capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind};
 use crate::distil::executable::tests::build::Program;
 use crate::interest::Interest;
-use crate::path::LayerPath;
+use crate::limits::Limits;
+use crate::overlay::Overlay;
+use crate::path::{LayerPath, PathHash};
 
 const TEXT: &str = "path\tx.org/app\nmod\tx.org/app\tv0.3.0\t\ndep\tx.org/lib\tv1.0.0\th1:x=\n\
     dep\tx.org/lib-extra\tv1.9.0\th1:y=\ndep\tx.org/here\tv1.1.1\n=>\t./here\t\t\n";
@@ -82,6 +86,25 @@ fn a_program_with_two_names_counts_once() {
     let first = file("/usr/bin/tool", &program().build());
     let found = findings(vec![first, link("/usr/bin/second", "/usr/bin/tool")]);
     assert_eq!(targets(&found), ["/usr/bin/tool"]);
+}
+
+#[test]
+fn a_program_that_a_script_replaces_is_gone() {
+    let layer = |entries: Vec<Entry>, passed: &[&str]| {
+        let capture = Capture {
+            version: CAPTURE_VERSION,
+            entries,
+            hidden_by_files: passed.iter().map(|path| PathHash::of(&LayerPath::new(path)).value()).collect(),
+            hidden_by_directories: Vec::new(),
+        };
+        CapturedLayer::from_cache(Digest::sha256(b"layer"), capture).unwrap()
+    };
+    let program = layer(vec![file("/usr/bin/tool", &program().build())], &[]);
+    let script = layer(Vec::new(), &["/usr/bin/tool"]);
+    for (layers, expected) in [(vec![program.clone()], 1), (vec![program, script], 0)] {
+        let (overlay, _) = Overlay::new(&layers, &Limits::default());
+        assert_eq!(crate::analyze(&overlay, &Interest::default()).applications.len(), expected);
+    }
 }
 
 #[test]

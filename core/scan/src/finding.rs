@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::application::{Application, HashAlgorithm};
+use crate::application::{Application, Component, HashAlgorithm};
 use crate::ownership::ApkOwned;
 use crate::path::LayerPath;
 
@@ -59,6 +59,15 @@ impl Findings {
                 "the image has more than {MAX_APPLICATIONS} applications or {MAX_PLACES} packages of applications"
             ),
         });
+    }
+
+    /// Gives an application other components, unless the image then had more than is reported.
+    pub(crate) fn set_components(&mut self, place: usize, components: Vec<Component>) {
+        let n_others: usize = self.applications.iter().map(Application::n_places).sum();
+        let Some(application) = self.applications.get_mut(place) else { return };
+        if n_others + components.len() <= MAX_PLACES {
+            application.components = components;
+        }
     }
 
     /// Changes the indices of layers: `places` has the new one of each. For images of which layers are missing, since

@@ -42,11 +42,20 @@ const MANIFEST: &str = "package.json";
 const UNREADABLE: &str = "node_file_unreadable";
 
 /// The lock files, the one that counts first.
-const LOCKS: [(&str, ApplicationKind); 3] = [
-    ("package-lock.json", ApplicationKind::Npm),
-    ("yarn.lock", ApplicationKind::Yarn),
-    ("pnpm-lock.yaml", ApplicationKind::Pnpm),
+static LOCKS: [LockFormat; 4] = [
+    LockFormat { name: "package-lock.json", kind: ApplicationKind::Npm, is_reported: true },
+    LockFormat { name: "yarn.lock", kind: ApplicationKind::Yarn, is_reported: true },
+    LockFormat { name: "pnpm-lock.yaml", kind: ApplicationKind::Pnpm, is_reported: true },
+    LockFormat { name: "npm-shrinkwrap.json", kind: ApplicationKind::Npm, is_reported: false },
 ];
+
+/// A kind of lock file.
+struct LockFormat {
+    name: &'static str,
+    kind: ApplicationKind,
+    /// Whether results tell of it: the scanner being replaced doesn't know all of them.
+    is_reported: bool,
+}
 
 /// The row of the table.
 pub(super) const ANALYZER: Analyzer = Analyzer {
@@ -54,7 +63,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
         title: "Node packages (npm, yarn, pnpm lock files)",
         detects: "The locked packages that the manifest requires, without those for development.",
         files: &[
-            "**/package.json with **/package-lock.json (versions 1 to 3)",
+            "**/package.json with **/package-lock.json (versions 1 to 3), or **/npm-shrinkwrap.json (table and SBOMs)",
             "**/package.json with **/yarn.lock (classic and berry)",
             "**/package.json with **/pnpm-lock.yaml (versions 5, 6, 9)",
         ],
@@ -74,7 +83,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
 
 fn pattern(path: &str) -> Want {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let is_ours = name == MANIFEST || LOCKS.iter().any(|(lock, _)| *lock == name);
+    let is_ours = name == MANIFEST || LOCKS.iter().any(|lock| lock.name == name);
     // Packages bring lock files and manifests of their own, which say nothing of what is installed.
     if is_ours && !directory_of(path).contains("node_modules") {
         Want::APPLICATION_FILE
@@ -100,7 +109,7 @@ fn run(view: &View<'_>, findings: &mut Findings) {
 struct Project<'a> {
     manifest: Text<'a>,
     lock: Text<'a>,
-    kind: ApplicationKind,
+    format: &'static LockFormat,
 }
 
 /// In merge order of the first file of each directory.
@@ -109,7 +118,7 @@ fn projects(overlay: &Overlay) -> Vec<Project<'_>> {
     let mut found: HashMap<LayerPath, (Option<Text<'_>>, [Option<Text<'_>>; LOCKS.len()])> = HashMap::new();
     for text in overlay.files().filter_map(Text::of) {
         let path = &text.file.path;
-        let lock = LOCKS.iter().position(|(name, _)| *name == path.file_name());
+        let lock = LOCKS.iter().position(|lock| lock.name == path.file_name());
         if (lock.is_none() && path.file_name() != MANIFEST)
             || directory_of(path.as_str()).contains("node_modules")
         {
@@ -129,16 +138,17 @@ fn projects(overlay: &Overlay) -> Vec<Project<'_>> {
         .iter()
         .filter_map(|directory| {
             let (manifest, locks) = found.get(directory)?;
-            let (lock, (_, kind)) = locks.iter().zip(LOCKS).find_map(|(lock, row)| Some(((*lock)?, row)))?;
-            Some(Project { manifest: (*manifest)?, lock, kind })
+            let (lock, format) =
+                locks.iter().zip(&LOCKS).find_map(|(lock, format)| Some(((*lock)?, format)))?;
+            Some(Project { manifest: (*manifest)?, lock, format })
         })
         .collect()
 }
 
 /// The application of two files of one directory, for fuzzing. `None` also where a file can't be read.
 pub(super) fn read_pair(manifest: Text<'_>, lock: Text<'_>) -> Option<Application> {
-    let (_, kind) = LOCKS.into_iter().find(|(name, _)| *name == lock.file.path.file_name())?;
-    Project { manifest, lock, kind }.read().ok()
+    let format = LOCKS.iter().find(|format| format.name == lock.file.path.file_name())?;
+    Project { manifest, lock, format }.read().ok()
 }
 
 impl Project<'_> {
@@ -147,7 +157,7 @@ impl Project<'_> {
             .map_err(|Unreadable { code, reason }| self.manifest.gap(code, &reason))?;
         let lock_text = self.lock.lossy();
         let lock = Lock { text: &lock_text, file: self.lock.file };
-        let resolved = match self.kind {
+        let resolved = match self.format.kind {
             ApplicationKind::Yarn if lock.text.contains("__metadata") => berry::read(&manifest, &lock),
             ApplicationKind::Yarn => yarn1::read(&manifest, &lock),
             ApplicationKind::Pnpm => pnpm::read(&manifest, &lock),
@@ -161,20 +171,26 @@ impl Project<'_> {
                 .gap("dependency_limit_reached", "the locked packages make too large a graph"));
         }
         let names = [self.manifest, self.lock].map(|text| text.file.path.file_name().to_owned());
+        let root =
+            Root { name: manifest.name.unwrap_or_else(|| MANIFEST.to_owned()), version: manifest.version };
         Ok(Application {
-            kind: self.kind,
+            kind: self.format.kind,
             target_file: self.manifest.file.path.as_str().to_owned(),
-            content: Content::Dependencies {
-                root: Root {
-                    name: manifest.name.unwrap_or_else(|| MANIFEST.to_owned()),
-                    version: manifest.version,
-                },
-                dependencies,
-                tested_files: TestedFiles::List(names.into()),
+            content: if self.format.is_reported {
+                Content::Dependencies { root, dependencies, tested_files: TestedFiles::List(names.into()) }
+            } else {
+                Content::Unreported
             },
             components,
         })
     }
+}
+
+/// Whether a range of npm's is one, lies within another, and accepts a version.
+pub(super) fn compare_range(range: &str, whole: &str, version: &str) -> Option<(bool, bool)> {
+    let (range, whole) = (range::Range::parse(range)?, range::Range::parse(whole)?);
+    let is_accepted = version::Version::parse(version).is_some_and(|version| range.accepts(&version));
+    Some((range.is_within(&whole), is_accepted))
 }
 
 /// Which of npm's formats it is, its number tells.

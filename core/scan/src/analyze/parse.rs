@@ -143,6 +143,11 @@ pub fn swift_lock(data: &[u8]) -> Vec<Component> {
     swift::read(&Text { file: &file_at("/Package.resolved"), content: data }).unwrap_or_default()
 }
 
+/// Whether a version range of npm's lies within another, and whether it accepts a version; `None` for what is no range.
+pub fn npm_range(range: &str, whole: &str, version: &str) -> Option<(bool, bool)> {
+    node::compare_range(range, whole, version)
+}
+
 /// A file of which nothing was kept.
 fn file_at(path: &str) -> OverlayFile {
     let kept = Kept { size_bytes: 0, content: None, sha256: None, distilled: None };

@@ -57,7 +57,7 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
 
 fn pattern(path: &str) -> Want {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let is_lock = LOCKS.iter().any(|(lock, _)| *lock == name);
+    let is_lock = LOCKS.iter().any(|lock| lock.is_reported && lock.name == name);
     if (name != MANIFEST && !is_lock) || is_cached(path) {
         Want::NOTHING
     } else if directory_of(path).contains(MODULES) {
@@ -138,17 +138,24 @@ impl Project<'_> {
                 });
             }
         }
-        let components = components::of(&self.packages);
+        let mut components = components::of(&self.packages);
         let target = self.directory.join(MANIFEST);
-        let locked = findings.applications.iter_mut().find(|application| {
+        let locked = findings.applications.iter().position(|application| {
             matches!(application.kind, ApplicationKind::Npm | ApplicationKind::Yarn | ApplicationKind::Pnpm)
                 && application.target_file == target.as_str()
         });
-        if let Some(application) = locked {
-            if !components.is_empty() {
-                take_hashes(&mut application.components, components);
+        if let Some((place, application)) = locked.and_then(|at| Some((at, findings.applications.get(at)?))) {
+            take_hashes(&application.components, &mut components);
+            if application.content != Content::Unreported {
+                if !components.is_empty() {
+                    findings.set_components(place, components);
+                }
+                return;
             }
-            return;
+            // Lock files that results don't know of don't take their place.
+            if !components.is_empty() {
+                findings.applications.remove(place);
+            }
         }
         let manifest = self.manifest.map(|text| InstalledManifest::parse(text.lossy().as_bytes()));
         if let (Some(text), Some(manifest), false) = (self.manifest, &manifest, self.has_lock)
@@ -175,12 +182,7 @@ impl Project<'_> {
         if content == Content::Unreported && components.is_empty() {
             return;
         }
-        findings.applications.push(Application {
-            kind,
-            target_file: self.target_file(),
-            content,
-            components,
-        });
+        findings.add(Application { kind, target_file: self.target_file(), content, components });
     }
 
     /// The manifest, or the `node_modules` of a project without one.
@@ -221,19 +223,18 @@ impl Project<'_> {
     }
 }
 
-/// Puts what is installed in place of what is locked, and keeps the hashes that the lock file has.
-fn take_hashes(locked: &mut Vec<Component>, mut installed: Vec<Component>) {
-    let key = |component: &Component| {
-        (component.namespace.clone(), component.name.clone(), component.version.clone())
-    };
-    let mut hashes: HashMap<_, _> =
-        locked.drain(..).map(|component| (key(&component), component.hashes)).collect();
-    for component in &mut installed {
-        if let Some(hashes) = hashes.remove(&key(component)) {
-            component.hashes = hashes;
+/// Gives installed packages the hashes that a lock file has of them.
+fn take_hashes(locked: &[Component], installed: &mut [Component]) {
+    let hashes: HashMap<_, _> = locked
+        .iter()
+        .map(|locked| ((&locked.namespace, &locked.name, &locked.version), &locked.hashes))
+        .collect();
+    for component in installed {
+        let key = (&component.namespace, &component.name, &component.version);
+        if let Some(&hashes) = hashes.get(&key) {
+            component.hashes.clone_from(hashes);
         }
     }
-    *locked = installed;
 }
 
 #[cfg(test)]

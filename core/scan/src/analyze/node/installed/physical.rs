@@ -71,7 +71,7 @@ impl<'a> Physical<'a> {
             .filter_map(|package| Some((place_of(package.file.path.as_str())?, package.manifest)))
             .collect();
         // Owners before what they own, and in one `node_modules` by name.
-        places.sort_by_key(|(place, _)| {
+        places.sort_by_cached_key(|(place, _)| {
             (place.owner.matches(MODULES).count(), place.owner, place.name.encode_utf16().collect::<Vec<_>>())
         });
         let package = |name, manifest: &'a InstalledManifest, parent| Package {

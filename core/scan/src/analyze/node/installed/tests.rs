@@ -107,6 +107,23 @@ fn beside_a_lock_file_the_installed_packages_are_the_components() {
 }
 
 #[test]
+fn a_shrinkwrap_is_listed_and_only_its_hashes_count_beside_what_is_installed() {
+    let shrinkwrap = r#"{"lockfileVersion":3,"packages":{"node_modules/b":{"version":"1.0.0",
+        "integrity":"sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk="},"node_modules/c":{"version":"1.0.0"}}}"#;
+    let manifest = ("/app/package.json", r#"{"name":"a","dependencies":{"b":"1","c":"1"}}"#);
+    let shrinkwrap = ("/app/npm-shrinkwrap.json", shrinkwrap);
+    let alone = findings(&[manifest, shrinkwrap]);
+    assert_eq!(alone.applications[0].content, Content::Unreported);
+    assert_eq!(alone.applications[0].components.len(), 2);
+    let b = package("b", "1.0.0", "");
+    let installed = findings(&[manifest, shrinkwrap, ("/app/node_modules/b/package.json", &b)]);
+    let [application] = installed.applications.as_slice() else { panic!("one application") };
+    assert_eq!(lines(application), ["a@", "  b@1.0.0"]);
+    assert_eq!(application.components.len(), 1);
+    assert_eq!(application.components[0].hashes.len(), 1);
+}
+
+#[test]
 fn a_copy_out_of_range_is_skipped_and_prereleases_need_a_range_that_names_them() {
     check(
         &[

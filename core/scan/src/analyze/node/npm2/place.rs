@@ -6,8 +6,8 @@ use super::super::Unreadable;
 use super::super::range::Range;
 use super::entries::{Entries, Entry, NameId};
 
-/// Comparisons for one lock file, at most. Real ones need some hundred thousand.
-const MAX_STEPS: usize = 50_000_000;
+/// Comparisons for one lock file, at most. Large real ones need some millions.
+const MAX_STEPS: usize = 100_000_000;
 
 /// The packages on the way to the one that is looked into, the root left out.
 #[derive(Default)]
@@ -78,8 +78,8 @@ impl<'a> Ancestors<'a> {
             return Ok(candidates.first().copied());
         }
         let range = Range::parse(range);
-        let comparisons: usize = candidates.iter().map(|candidate| candidate.way.len() + 1).sum();
-        self.charge(comparisons.saturating_mul(2 + range.as_ref().map_or(0, Range::len)))?;
+        let on_the_ways: usize = candidates.iter().map(|candidate| candidate.way.len()).sum();
+        self.charge(on_the_ways + candidates.len() * (1 + range.as_ref().map_or(0, Range::len)))?;
         let (from, owner) = self.scope();
         let own = entries.name_id(name);
         let fits = |candidate: &&&Entry| {
@@ -149,5 +149,24 @@ impl<'a> Ancestors<'a> {
             .filter_map(|(id, only)| Some((self.last(id).filter(|&at| at >= from)?, only?)))
             .max()
             .and_then(|(_, at)| candidates.get(at).copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::manifest::NodeManifest;
+    use super::*;
+
+    #[test]
+    fn telling_copies_apart_ends_at_the_limit() {
+        let lock =
+            r#"{"packages":{"node_modules/a":{"version":"1.0.0"},"node_modules/b/node_modules/a":{}}}"#;
+        let entries = Entries::parse(lock, &NodeManifest::default()).unwrap();
+        let mut ancestors = Ancestors::default();
+        // Two copies, one step on the way, and one comparator for each.
+        ancestors.charge(MAX_STEPS - 6).unwrap();
+        assert!(ancestors.find(&entries, "a", "1.0.0").unwrap().is_some());
+        assert!(ancestors.find(&entries, "a", "1.0.0").is_err());
+        assert!(ancestors.find(&entries, "b", "1.0.0").unwrap().is_none(), "nothing is to be told apart");
     }
 }

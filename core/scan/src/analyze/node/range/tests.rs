@@ -1,5 +1,7 @@
 //! Ranges against versions, with the answers that npm gives.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn check(rows: &[(&str, &[&str])], expected: bool) {
@@ -147,5 +149,36 @@ fn a_range_lies_within_another_as_npm_sees_it() {
     for (part, whole, expected) in rows {
         let (part_range, whole_range) = (Range::parse(part).unwrap(), Range::parse(whole).unwrap());
         assert_eq!(part_range.is_within(&whole_range), expected, "{part} in {whole}");
+    }
+}
+
+/// Texts of ranges, most of which are some.
+fn ranges() -> impl Strategy<Value = String> {
+    let version = "[0-2](\\.[0-2x]){0,2}|[0-2]\\.[0-2]\\.[0-2]-(0|1|a|b\\.1)";
+    let comparator = ("(|\\^|~|>=|<=|<|>|=)", version).prop_map(|(op, version)| op + &version);
+    let set = prop::collection::vec(comparator, 1..3).prop_map(|set| set.join(" "));
+    let hyphen = (version, version).prop_map(|(from, to)| format!("{from} - {to}"));
+    prop::collection::vec(prop_oneof![4 => set, 1 => hyphen], 1..3).prop_map(|sets| sets.join(" || "))
+}
+
+proptest! {
+    #[test]
+    fn what_a_range_accepts_every_range_around_it_accepts(
+        part in ranges(),
+        whole in ranges(),
+        version in "[0-2]\\.[0-2]\\.[0-2](-(0|1|a|b\\.1))?",
+    ) {
+        let version = Version::parse(&version).unwrap();
+        if let (Some(part), Some(whole)) = (Range::parse(&part), Range::parse(&whole)) {
+            prop_assert!(part.is_within(&part));
+            prop_assert!(!part.is_within(&whole) || !part.accepts(&version) || whole.accepts(&version));
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_range_or_none(text in "[\\^~<>=|. xX*0-9a-z@:/+\u{e4}-]{0,30}") {
+        if let Some(range) = Range::parse(&text) {
+            prop_assert!(range.is_within(&range));
+        }
     }
 }

@@ -1,0 +1,10 @@
+#![no_main]
+//! `package.json` and `package-lock.json` of a hostile image, with a NUL between them.
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let mut files = data.splitn(2, |&byte| byte == 0);
+    let (Some(manifest), Some(lock)) = (files.next(), files.next()) else { return };
+    let _ = regent_scan::parse::node_lock("package-lock.json", manifest, lock);
+});

@@ -22,6 +22,22 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Where cargo keeps the sources of dependencies.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    let home = || std::env::home_dir().map(|home| home.join(".cargo"));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
+}
+
+/// What the compiler answers to a question about itself.
+pub(crate) fn rustc_says(question: &[&str]) -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(question).output().context("rustc can't be started")?;
+    if !output.status.success() {
+        bail!("rustc {} ended with {}", question.join(" "), output.status);
+    }
+    String::from_utf8(output.stdout).context("rustc does not answer in UTF-8")
+}
+
 /// Runs a command to its end, saying which.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let words: Vec<String> = std::iter::once(command.get_program())

@@ -13,6 +13,7 @@ mod chisel;
 mod composer;
 mod dpkg;
 mod go;
+mod integrity;
 mod java;
 mod manifest_files;
 mod mix;

@@ -6,7 +6,6 @@
 
 mod berry;
 mod installed;
-mod integrity;
 mod manifest;
 mod npm1;
 mod npm2;
@@ -22,6 +21,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::integrity;
 use super::pairs::Text;
 use super::{About, Analyzer, Reported, View, Want};
 use crate::application::{

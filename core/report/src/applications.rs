@@ -30,8 +30,9 @@ pub(crate) fn applications<'a>(
     shared: &'a Shared<'_>,
     options: &'a Options,
 ) -> impl Iterator<Item = ScanResult> + 'a {
-    let included = findings.applications.iter().enumerate().filter(|(_, found)| is_included(found, options));
-    included.filter_map(move |(place, application)| {
+    let all = findings.applications.iter().enumerate();
+    let reported = all.filter(|(_, found)| is_included(found, options) && is_reported(found.kind, options));
+    reported.filter_map(move |(place, application)| {
         let mut facts = Facts(own_facts(application, shared, options)?);
         facts.add("imageId", Some(json!(shared.image_id)));
         facts.add("imageNames", shared.names.clone());
@@ -58,6 +59,14 @@ pub(crate) fn is_included(application: &Application, options: &Options) -> bool 
     let is_installed_node =
         matches!(application.kind, ApplicationKind::NodeModules | ApplicationKind::PnpmStore);
     !is_installed_node || !options.has(Flag::ExcludeNodeModules)
+}
+
+/// Whether results that match the wanted release, with these options, have applications of this kind.
+fn is_reported(kind: ApplicationKind, options: &Options) -> bool {
+    match kind {
+        ApplicationKind::Nuget => options.compat == Compat::V9_20,
+        _ => true,
+    }
 }
 
 /// What tells of the application itself. `None` for one that results leave out.
@@ -97,5 +106,18 @@ fn dep_graph(root: &Root, dependencies: &Dependencies, manager: &'static str) ->
     match dependencies {
         Dependencies::Tree(tree) => DepGraph::fold(tree, root, manager),
         Dependencies::Graph(graph) => DepGraph::of_graph(graph, root, manager),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn applications_of_dotnet_are_in_results_of_release_9_20_alone() {
+        let newer = Options { compat: Compat::V9_20, ..Options::default() };
+        assert!(!is_reported(ApplicationKind::Nuget, &Options::default()));
+        assert!(is_reported(ApplicationKind::Nuget, &newer));
+        assert!(is_reported(ApplicationKind::Pip, &Options::default()));
     }
 }

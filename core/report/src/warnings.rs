@@ -7,8 +7,15 @@ use serde_json::{Map, Value, json};
 ///
 /// Archives that were changed by hand disagree with their own configuration about the layers' diff IDs, and nothing in
 /// them is unread for that. Broken `package.json` files and lock files are common among the test data that packages
-/// bring along, and the scanner being replaced passes over them.
-const NOT_IN_RESULTS: [&str; 2] = ["diff_id_mismatch", "node_file_unreadable"];
+/// bring along, and the scanner being replaced passes over them; as it does over others, or doesn't look at them at all.
+const NOT_IN_RESULTS: [&str; 6] = [
+    "diff_id_mismatch",
+    "node_file_unreadable",
+    "python_metadata_unreadable",
+    "python_lock_unreadable",
+    "conda_record_unreadable",
+    "dotnet_file_unreadable",
+];
 
 /// Collected while a result is made.
 #[derive(Debug, Default)]

@@ -11,6 +11,8 @@ mod binaries;
 mod cargo;
 mod chisel;
 mod composer;
+mod conda;
+mod dotnet;
 mod dpkg;
 mod go;
 mod integrity;
@@ -22,12 +24,14 @@ mod os_release;
 mod packages;
 mod pairs;
 pub mod parse;
+mod python;
 mod rpm;
 mod ruby;
 mod runtime;
 mod rust;
 mod swift;
 mod text;
+mod toml_document;
 mod want;
 
 use std::sync::LazyLock;
@@ -107,7 +111,10 @@ static ANALYZERS: &[Analyzer] = &[
     node::INSTALLED_ANALYZER,
     application_files::NODE_ANALYZER,
     composer::ANALYZER,
+    python::poetry::ANALYZER,
+    python::pip::ANALYZER,
     application_files::PYTHON_ANALYZER,
+    dotnet::ANALYZER,
     java::ANALYZER,
     go::ANALYZER,
     ruby::ANALYZER,
@@ -115,6 +122,10 @@ static ANALYZERS: &[Analyzer] = &[
     rust::ANALYZER,
     swift::ANALYZER,
     mix::ANALYZER,
+    python::pipenv::ANALYZER,
+    python::uv::ANALYZER,
+    python::pdm::ANALYZER,
+    conda::ANALYZER,
 ];
 
 /// The rows that read a distribution's packages, in their order.

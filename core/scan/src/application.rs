@@ -70,6 +70,22 @@ pub enum ApplicationKind {
     Swift,
     /// `mix.lock` of Elixir.
     Mix,
+    /// `pyproject.toml` with `poetry.lock`.
+    Poetry,
+    /// `requirements.txt`.
+    Pip,
+    /// A directory of installed Python distributions.
+    PythonEnvironment,
+    /// `Pipfile.lock`.
+    Pipenv,
+    /// `uv.lock`.
+    Uv,
+    /// `pdm.lock`.
+    Pdm,
+    /// The packages of a conda environment.
+    Conda,
+    /// `*.deps.json` of .NET.
+    Nuget,
 }
 
 impl ApplicationKind {
@@ -87,6 +103,13 @@ impl ApplicationKind {
             Self::Cargo => "cargo",
             Self::Swift => "swift",
             Self::Mix => "hex",
+            Self::Poetry => "poetry",
+            Self::Pip | Self::PythonEnvironment => "pip",
+            Self::Pipenv => "pipenv",
+            Self::Uv => "uv",
+            Self::Pdm => "pdm",
+            Self::Conda => "conda",
+            Self::Nuget => "nuget",
         }
     }
 }

@@ -3,12 +3,14 @@
 //! A distiller sees a file's bytes once, in pieces, and what it makes of them depends on nothing else: it is part of
 //! the layer's capture. One file here for each kind; `Distil` and `Distilled` name them all.
 
+mod conda_record;
 mod debian_copyright;
 pub(crate) mod executable;
 mod gemspec;
 mod java_archive;
 mod package_json;
 mod path_list;
+mod python_metadata;
 mod zip;
 
 use std::io;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 
+pub use conda_record::CondaRecord;
 pub use debian_copyright::DebianCopyright;
 pub use executable::{Crate, Executable, ExecutableFault, GoModule, GoPackage, GoProgram};
 pub use gemspec::Gemspec;
@@ -27,6 +30,7 @@ pub use java_archive::{
 };
 pub use package_json::InstalledManifest;
 pub use path_list::PathList;
+pub use python_metadata::PythonMetadata;
 
 /// The kinds of distillers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +47,10 @@ pub(crate) enum Distil {
     JavaArchive,
     /// The specification of an installed gem.
     Gemspec,
+    /// `METADATA` or `PKG-INFO` of an installed Python distribution.
+    PythonMetadata,
+    /// A record in `conda-meta`.
+    CondaRecord,
 }
 
 /// What a distiller made of a file.
@@ -61,6 +69,10 @@ pub enum Distilled {
     JavaArchive(Box<JavaArchive>),
     /// The specification of an installed gem.
     Gemspec(Gemspec),
+    /// `METADATA` or `PKG-INFO` of an installed Python distribution.
+    PythonMetadata(Box<PythonMetadata>),
+    /// A record in `conda-meta`.
+    CondaRecord(Box<CondaRecord>),
 }
 
 /// Something that reads a file as it passes.
@@ -91,6 +103,8 @@ impl Distil {
             Self::PathList => Box::new(path_list::Reader::default()),
             Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes, limits)),
             Self::Gemspec => Box::new(gemspec::Reader::default()),
+            Self::PythonMetadata => Box::new(python_metadata::Reader::default()),
+            Self::CondaRecord => Box::new(conda_record::Reader::new(size_bytes, limits)),
         }
     }
 
@@ -112,6 +126,8 @@ impl Distilled {
             Self::PathList(list) => list.cost_bytes(),
             Self::JavaArchive(archive) => archive.cost_bytes(),
             Self::Gemspec(spec) => spec.cost_bytes(),
+            Self::PythonMetadata(metadata) => metadata.cost_bytes(),
+            Self::CondaRecord(record) => record.cost_bytes(),
         }
     }
 }

@@ -22,6 +22,7 @@ mod graph;
 mod interest;
 mod layer;
 mod limits;
+mod loose;
 mod ordered;
 mod overlay;
 mod ownership;
@@ -38,9 +39,9 @@ pub use attribution::attribute;
 pub use budget::Budget;
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
 pub use distil::{
-    ArchiveContent, ArchiveFault, ArchiveFaultKind, Coordinates, Crate, DebianCopyright, Distilled,
-    Executable, ExecutableFault, Gemspec, GoModule, GoPackage, GoProgram, InstalledManifest, JarManifest,
-    JavaArchive, NestedArchive, PathList,
+    ArchiveContent, ArchiveFault, ArchiveFaultKind, CondaRecord, Coordinates, Crate, DebianCopyright,
+    Distilled, Executable, ExecutableFault, Gemspec, GoModule, GoPackage, GoProgram, InstalledManifest,
+    JarManifest, JavaArchive, NestedArchive, PathList, PythonMetadata,
 };
 pub use error::Error;
 pub use extra::Extra;

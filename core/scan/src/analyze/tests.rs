@@ -42,6 +42,17 @@ fn files_are_wanted_by_their_path() {
         ("/app/Main.java", HASH),
         ("/app/node.txt", Want::NOTHING),
         ("/var/lib/dpkg/status.d/node", CONTENT.and(HASH)),
+        ("/app/requirements.txt", Want::APPLICATION_FILE),
+        ("/app/dev-requirements.txt", Want::NOTHING),
+        (
+            "/usr/lib/python3/dist-packages/six-1.16.0.dist-info/METADATA",
+            Want::distilled(Distil::PythonMetadata),
+        ),
+        ("/usr/lib/python3/dist-packages/six-1.16.0.dist-info/RECORD", Want::NOTHING),
+        ("/app/x.egg-info/PKG-INFO", Want::distilled(Distil::PythonMetadata)),
+        ("/opt/conda/conda-meta/zlib-1.3.1-0.json", Want::distilled(Distil::CondaRecord)),
+        ("/opt/conda/conda-meta/history", Want::NOTHING),
+        ("/opt/conda/conda-meta/below/a.json", Want::NOTHING),
         ("/", Want::NOTHING),
     ];
     for (path, want) in rows {

@@ -1,0 +1,63 @@
+//! PDM: `pdm.lock`.
+
+use toml::de::DeTable;
+
+use super::super::pairs::Text;
+use super::super::toml_document::{self as document, read};
+use super::super::{About, Analyzer, Reported, View, Want};
+use super::locked::{Locked, UNREADABLE, unreported};
+use super::requirement::Requirement;
+use crate::application::ApplicationKind;
+use crate::finding::{Findings, Gap};
+
+const LOCK: &str = "pdm.lock";
+
+/// The row of the table.
+pub(in super::super) const ANALYZER: Analyzer = Analyzer {
+    about: About {
+        title: "Python packages (PDM)",
+        detects: "The locked packages of the default group.",
+        files: &["**/pdm.lock"],
+        limits: &["16 MiB a file", "1,000,000 TOML tokens a file"],
+        reported: Reported::Additions,
+    },
+    files: &[],
+    directories: &[],
+    pattern: |path| if path.ends_with("/pdm.lock") { Want::APPLICATION_FILE } else { Want::NOTHING },
+    run,
+};
+
+fn run(view: &View<'_>, findings: &mut Findings) {
+    let texts = view.overlay.files().filter_map(Text::of);
+    for text in texts.filter(|text| text.file.path.file_name() == LOCK) {
+        let application = read(&text, |lock| unreported(ApplicationKind::Pdm, &text, &locked(lock)));
+        match application.flatten() {
+            Ok(application) => findings.add(application),
+            Err(gap) => findings.gaps.push(Gap { code: UNREADABLE, ..gap }),
+        }
+    }
+}
+
+/// The packages of the default group; all of them in old locks, which know no groups. A package that is locked with
+/// several sets of extras is there once.
+pub(super) fn locked<'d>(lock: &'d DeTable<'_>) -> Vec<Locked<'d>> {
+    let mut list: Vec<Locked<'d>> = Vec::new();
+    for package in document::tables(lock, &["package"]) {
+        let mut groups = document::texts(package, &["groups"]).peekable();
+        if groups.peek().is_some() && groups.all(|group| group != "default") {
+            continue;
+        }
+        let name = document::text(package, &["name"]).unwrap_or_default();
+        let version = document::text(package, &["version"]);
+        let required = document::texts(package, &["dependencies"]).filter_map(Requirement::of_metadata);
+        let depends = required.map(|requirement| requirement.name);
+        match list.last_mut().filter(|last| (last.name, last.version) == (name, version)) {
+            Some(same) => same.depends.extend(depends),
+            None => list.push(Locked { name, version, depends: depends.collect() }),
+        }
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! Scans call [`analyze`](crate::analyze), which knows which file is parsed by what and reports what can't be read.
 //! All of them take arbitrary bytes: they never panic, and need time and memory in proportion to the input.
 
+mod image;
+
 use std::io;
 
 use super::pairs::Text;
@@ -16,6 +18,8 @@ use crate::overlay::OverlayFile;
 use crate::ownership::PackageIndex;
 use crate::path::LayerPath;
 use crate::yaml::{Yaml, YamlValue};
+
+pub use image::image_of;
 
 /// The packages of a dpkg `status` file or of a file in `status.d`.
 pub fn dpkg_status(data: &[u8]) -> Vec<Package> {

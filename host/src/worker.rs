@@ -28,6 +28,8 @@ use crate::scanning::{self, ScanLimits, ScannedImage, Scanner, Silent};
 /// Operations that may be open for each one that may run: the others have their outcome delivered. An unreachable Broker
 /// Client holds up those of others only when this many wait for it, and results in memory stay bounded.
 const OPEN_PER_RUNNING: usize = 4;
+/// Warnings about one image that are logged; results have those that matter to the service.
+const MAX_LOGGED_WARNINGS: usize = 20;
 /// How long a scan or pull may take: 2 GiB at 300 KB/s. Each read has its own, much shorter limit.
 const MAX_RUN: Duration = Duration::from_hours(2);
 /// How often a lease is renewed.
@@ -284,6 +286,9 @@ impl Worker {
         let interest = Arc::new(request.options.interest());
         let scanned = scanner.scan(&registry, &request.image, platform, limits, &interest, &Silent).await;
         let scanned = scanned.map_err(|error| problem(&error, error.driver()))?;
+        for warning in regent_report::warnings(&scanned.findings).take(MAX_LOGGED_WARNINGS) {
+            tracing::warn!(operation = %operation.id, image = %request.image, "{warning}");
+        }
         let operation = operation.clone();
         // Serializing some MiB takes long enough to be felt by others.
         let reported = spawn_blocking(move || report(&operation, &scanned)).await;

@@ -30,7 +30,7 @@ struct Artifact<'a> {
     #[serde(rename = "groupId")]
     group: &'a str,
     #[serde(rename = "artifactId")]
-    artifact: &'a str,
+    id: &'a str,
     version: &'a str,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Fingerprint<'a> {
 impl<'a> Artifact<'a> {
     fn new(coordinates: &'a Coordinates) -> Self {
         let Coordinates { group, artifact, version } = coordinates;
-        Self { group, artifact, version }
+        Self { group, id: artifact, version }
     }
 }
 

@@ -41,4 +41,4 @@ pub use input::{Attestation, Compat, Digests, ImageFacts, ImageName, LayerNames}
 pub use options::{Flag, GivenDigests, NameOption, Options};
 pub use result::{Fact, Identity, IdentityArgs, ScanResponse, ScanResult, Target, scan_result};
 pub use sbom::{cyclonedx, spdx};
-pub use table::table;
+pub use table::{table, warnings};

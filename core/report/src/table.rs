@@ -42,13 +42,18 @@ pub fn table(
     if !findings.gaps.is_empty() || !options.warnings.is_empty() {
         text.push('\n');
     }
-    for warning in &options.warnings {
-        let _ = writeln!(text, "warning: {}", printable(warning));
-    }
-    for Gap { path, code, reason } in &findings.gaps {
-        let _ = writeln!(text, "warning: {}: {} ({code})", printable(path.as_str()), printable(reason));
+    for warning in options.warnings.iter().map(|warning| printable(warning)).chain(warnings(findings)) {
+        let _ = writeln!(text, "warning: {warning}");
     }
     text
+}
+
+/// What could not be read, a line each, for terminals and logs: also what scan results don't tell, since the scanner
+/// being replaced doesn't.
+pub fn warnings(findings: &Findings) -> impl Iterator<Item = String> + '_ {
+    findings.gaps.iter().map(|Gap { path, code, reason }| {
+        format!("{}: {} ({code})", printable(path.as_str()), printable(reason))
+    })
 }
 
 fn header(

@@ -3,12 +3,20 @@
 use regent_scan::Gap;
 use serde_json::{Map, Value, json};
 
+/// A layer of an archive that has another digest than its manifest names. From a registry such a layer is refused.
+const CHANGED_LAYER: &str = "digest_mismatch";
+
+/// A layer that is not in its archive: in the results, unless the archive was changed by hand, which recorded results
+/// don't tell either.
+const MISSING_LAYER: &str = "layer_missing";
+
 /// Gaps that tables and logs show and results don't carry.
 ///
-/// Archives that were changed by hand disagree with their own configuration about the layers' diff IDs, and nothing in
-/// them is unread for that. Broken `package.json` files and lock files are common among the test data that packages
+/// Archives that were changed by hand disagree with their own manifest about the layers' digests and diff IDs, and nothing
+/// in them is unread for that; recorded results that have to be equal say nothing of it. Broken `package.json` files and lock files are common among the test data that packages
 /// bring along, and the scanner being replaced passes over them; as it does over others, or doesn't look at them at all.
-const NOT_IN_RESULTS: [&str; 6] = [
+const NOT_IN_RESULTS: [&str; 7] = [
+    CHANGED_LAYER,
     "diff_id_mismatch",
     "node_file_unreadable",
     "python_metadata_unreadable",
@@ -31,9 +39,12 @@ pub(crate) struct Warnings {
 impl Warnings {
     /// The fact's data; `None` where there is nothing to warn of.
     pub(crate) fn into_fact(self, gaps: &[Gap], truncated: &Map<String, Value>) -> Option<Value> {
+        let is_changed = gaps.iter().any(|gap| gap.code == CHANGED_LAYER);
+        let is_passed_over =
+            |gap: &Gap| NOT_IN_RESULTS.contains(&gap.code) || (is_changed && gap.code == MISSING_LAYER);
         let unreadable: Vec<Value> = gaps
             .iter()
-            .filter(|gap| !NOT_IN_RESULTS.contains(&gap.code))
+            .filter(|gap| !is_passed_over(gap))
             .map(|gap| json!({ "path": gap.path.as_str(), "code": gap.code, "reason": gap.reason }))
             .collect();
         let parts = [
@@ -49,5 +60,26 @@ impl Warnings {
             .map(|(name, value, _)| (name.to_owned(), value))
             .collect();
         (!data.is_empty()).then_some(Value::Object(data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regent_scan::LayerPath;
+
+    #[test]
+    fn a_missing_layer_is_told_unless_the_archive_was_changed_by_hand() {
+        let gap = |code| Gap { path: LayerPath::new("/"), code, reason: String::new() };
+        let rows = [
+            (vec![gap("layer_missing")], Some("layer_missing")),
+            (vec![gap("digest_mismatch"), gap("layer_missing")], None),
+            (vec![gap("digest_mismatch"), gap("rpm_database_unreadable")], Some("rpm_database_unreadable")),
+        ];
+        for (gaps, expected) in rows {
+            let fact = Warnings::default().into_fact(&gaps, &Map::new());
+            let code = fact.as_ref().and_then(|fact| fact["unreadableFiles"][0]["code"].as_str());
+            assert_eq!(code, expected, "{gaps:?}");
+        }
     }
 }

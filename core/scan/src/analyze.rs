@@ -18,6 +18,7 @@ mod go;
 mod integrity;
 mod java;
 mod manifest_files;
+mod mistaken_whiteout;
 mod mix;
 mod node;
 mod os_release;

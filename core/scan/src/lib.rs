@@ -13,7 +13,6 @@ mod application;
 mod attribution;
 mod budget;
 mod capture;
-mod components;
 mod distil;
 mod error;
 mod extra;

@@ -39,6 +39,10 @@ pub(super) async fn run(arguments: &ScanArgs) -> Result<(), Failure> {
         .await?;
     let target = arguments.output.output.as_deref();
     let (facts, findings, digests) = (&scanned.facts, &scanned.findings, scanned.digests.as_ref());
+    // The table has them itself.
+    if arguments.format != Format::Table {
+        regent_report::warnings(findings).for_each(|warning| output::say(format_args!("warning: {warning}")));
+    }
     match arguments.format {
         Format::Table => {
             let text = regent_report::table(facts, &name, digests, findings, &options);

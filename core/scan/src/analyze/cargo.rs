@@ -48,7 +48,7 @@ fn run(view: &View<'_>, findings: &mut Findings) {
     for text in view.overlay.files().filter(|file| is_lock(file.path.as_str())).filter_map(Text::of) {
         match read(&text) {
             Ok(components) if components.is_empty() => {}
-            Ok(components) => findings.applications.push(Application {
+            Ok(components) => findings.add(Application {
                 kind: ApplicationKind::Cargo,
                 target_file: text.file.path.as_str().to_owned(),
                 content: Content::Unreported,

@@ -71,7 +71,7 @@ fn add(program: &GoProgram, file: &OverlayFile, findings: &mut Findings) {
     if !program.has_modules && components.is_empty() {
         return;
     }
-    findings.applications.push(Application {
+    findings.add(Application {
         kind: ApplicationKind::Go,
         target_file: file.path.as_str().to_owned(),
         components,

@@ -25,7 +25,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
 fn run(view: &View<'_>, findings: &mut Findings) {
     for (file, executable) in executables(view) {
         match executable {
-            Executable::Rust(crates) => findings.applications.push(Application {
+            Executable::Rust(crates) => findings.add(Application {
                 kind: ApplicationKind::Cargo,
                 target_file: file.path.as_str().to_owned(),
                 content: Content::Unreported,

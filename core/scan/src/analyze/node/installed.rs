@@ -11,6 +11,7 @@ mod tree;
 
 use std::collections::HashMap;
 
+use super::super::mistaken_whiteout::is_mistaken;
 use super::super::pairs::Text;
 use super::super::{About, Analyzer, Reported, View, Want};
 use super::{LOCKS, MANIFEST, UNREADABLE, Unreadable, directory_of};
@@ -196,7 +197,9 @@ impl Project<'_> {
         &self,
         manifest: Option<&InstalledManifest>,
     ) -> Result<Option<(ApplicationKind, Content)>, Unreadable> {
-        if let Some((root, graph)) = store::graph(&self.directory, manifest, &self.packages) {
+        let packages: Vec<Installed<'_>> =
+            self.packages.iter().filter(|package| !is_mistaken(package.file)).copied().collect();
+        if let Some((root, graph)) = store::graph(&self.directory, manifest, &packages) {
             if graph.is_cut() {
                 return Err(Unreadable::limit("the virtual store has more packages than are reported"));
             }
@@ -211,7 +214,7 @@ impl Project<'_> {
             name => name.to_owned(),
         });
         let root = Root { name, version: manifest.version.clone() };
-        let tree = tree::of(&root, manifest, &self.directory, &self.packages)?;
+        let tree = tree::of(&root, manifest, &self.directory, &packages)?;
         if tree.root().is_empty() {
             return Ok(None);
         }

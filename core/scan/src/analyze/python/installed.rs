@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::super::mistaken_whiteout::is_mistaken;
 use super::normalized;
 use super::requirement::Requirement;
 use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem};
@@ -35,7 +36,8 @@ pub(super) fn metadata(overlay: &Overlay) -> impl Iterator<Item = (&OverlayFile,
 
 /// The metadata that results are made from, of all environments together, in merge order.
 pub(super) fn seen(overlay: &Overlay) -> impl Iterator<Item = &PythonMetadata> {
-    metadata(overlay).filter(|(file, _)| is_seen(file.path.as_str())).map(|(_, metadata)| metadata)
+    let is_seen = |file: &OverlayFile| is_seen(file.path.as_str()) && !is_mistaken(file);
+    metadata(overlay).filter(move |(file, _)| is_seen(file)).map(|(_, metadata)| metadata)
 }
 
 /// The environments, each a directory of installed distributions, and what could not be read there.

@@ -19,7 +19,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
         title: "Alpine packages",
         detects: "Installed packages with their origin, dependencies, architecture and licence.",
         files: &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"],
-        limits: &["200,000 packages and 2,000,000 relations in a database"],
+        limits: &["30,000 packages and 300,000 relations in a database"],
         reported: Reported::Everywhere,
     },
     files: FILES,

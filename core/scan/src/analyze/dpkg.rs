@@ -44,7 +44,7 @@ pub(super) const STATUS_ANALYZER: Analyzer = Analyzer {
             "/usr/share/doc/*/copyright",
         ],
         limits: &[
-            "200,000 packages and 2,000,000 relations in a database",
+            "30,000 packages and 300,000 relations in a database",
             "200,000 files and 64 licences of a package",
         ],
         reported: Reported::Everywhere,
@@ -61,7 +61,7 @@ pub(super) const STATUS_DIRECTORY_ANALYZER: Analyzer = Analyzer {
         title: "Distroless packages",
         detects: "Debian packages of images that have one file a package.",
         files: &["/var/lib/dpkg/status.d/**"],
-        limits: &["200,000 packages and 2,000,000 relations in a database"],
+        limits: &["30,000 packages and 300,000 relations in a database"],
         reported: Reported::Everywhere,
     },
     files: &[],

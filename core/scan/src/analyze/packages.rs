@@ -3,12 +3,13 @@
 use crate::finding::{Findings, Gap, Package, PackageFormat, Packages};
 use crate::path::LayerPath;
 
-/// Packages of one database. Debian has some 60,000 binary packages in all, and no image has installed them all.
-const MAX_PACKAGES: usize = 200_000;
+/// Packages of one database. The largest real images have some five thousand; what is reported of this many takes some
+/// hundred MiB.
+const MAX_PACKAGES: usize = 30_000;
 
-/// Names that the packages of one database provide and depend on, together. All of Debian's have fewer than a million;
-/// without a bound every byte of a database could become a name of some fifty bytes.
-const MAX_NAMES: usize = 2_000_000;
+/// Names that the packages of one database provide and depend on, together: some ten for each package. Without a bound
+/// every byte of a database could become a name of some fifty bytes.
+const MAX_NAMES: usize = 300_000;
 
 /// Packages in database order, within limits.
 #[derive(Debug, Default)]

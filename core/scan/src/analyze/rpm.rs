@@ -28,7 +28,7 @@ const FILES: &[&str] = &[BERKELEY_DB[0], BERKELEY_DB[1], NDB[0], NDB[1], SQLITE[
 const DIRECTORIES: &[&str] = &[content_sets::DIRECTORY];
 
 /// Records in one database, readable or not. See `MAX_PACKAGES`: no image has more packages.
-const MAX_RECORDS: usize = 200_000;
+const MAX_RECORDS: usize = 60_000;
 
 /// The row of the table.
 pub(super) const ANALYZER: Analyzer = Analyzer {
@@ -43,7 +43,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
             "the same in /usr/lib/sysimage/rpm",
             "/root/buildinfo/content_manifests/**",
         ],
-        limits: &["200,000 records in a database"],
+        limits: &["60,000 records in a database"],
         reported: Reported::Everywhere,
     },
     files: FILES,

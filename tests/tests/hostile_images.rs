@@ -168,3 +168,25 @@ fn a_lock_of_toml_that_is_too_deep_costs_itself_only() {
         .file("app/poetry.lock", format!("a = {}", "[".repeat(4 << 20)));
     check("deep lists", one(layer), &End::Warning("/app/poetry.lock", "document_limit_reached"));
 }
+
+#[test]
+fn applications_that_are_each_within_the_limits_are_not_together() {
+    let layer = (0..20).fold(Layer::new(), |layer, project| {
+        let names: Vec<String> = (0..15_000).map(|n| format!("package-{project}-{n}")).collect();
+        let packages: Vec<String> = names
+            .iter()
+            .map(|name| format!(r#""node_modules/{name}":{{"version":"1.{project}.0"}}"#))
+            .collect();
+        let wanted: Vec<String> = names.iter().map(|name| format!(r#""{name}":"*""#)).collect();
+        layer
+            .file(
+                &format!("srv/{project:02}/package.json"),
+                format!(r#"{{"name":"app","version":"1.0.0","dependencies":{{{}}}}}"#, wanted.join(",")),
+            )
+            .file(
+                &format!("srv/{project:02}/package-lock.json"),
+                format!(r#"{{"lockfileVersion":3,"packages":{{{}}}}}"#, packages.join(",")),
+            )
+    });
+    check("lock files", one(layer), &End::Warning("/srv/19/package.json", "finding_limit_reached"));
+}

@@ -41,8 +41,8 @@ pub struct Findings {
 const MAX_APPLICATIONS: usize = 10_000;
 
 /// Packages of all applications of one image, each place of each counted, at most. The largest real images have some
-/// fifty thousand.
-const MAX_PLACES: usize = 500_000;
+/// twenty thousand.
+const MAX_PLACES: usize = 120_000;
 
 impl Findings {
     /// Adds an application, or a gap in its place when the image has more than is reported.

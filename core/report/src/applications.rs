@@ -75,7 +75,7 @@ fn own_facts(application: &Application, shared: &Shared<'_>, options: &Options) 
     match &application.content {
         Content::Dependencies { root, dependencies, tested_files } => {
             let manager = application.kind.as_str();
-            facts.add("depGraph", Some(json!(dep_graph(root, dependencies, manager))));
+            facts.add_graph(dep_graph(root, dependencies, manager));
             facts.add(
                 "testedFiles",
                 match tested_files {

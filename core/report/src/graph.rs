@@ -15,7 +15,7 @@ const ROOT_NODE: &str = "root-node";
 /// A dependency graph as results carry it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct DepGraph {
+pub struct DepGraph {
     schema_version: &'static str,
     pkg_manager: PackageManager,
     pkgs: Vec<GraphPackage>,

@@ -37,8 +37,9 @@ mod warnings;
 
 pub use ascii::to_ascii_json;
 pub use error::Error;
+pub use graph::DepGraph;
 pub use input::{Attestation, Compat, Digests, ImageFacts, ImageName, LayerNames};
 pub use options::{Flag, GivenDigests, NameOption, Options};
-pub use result::{Fact, Identity, IdentityArgs, ScanResponse, ScanResult, Target, scan_result};
+pub use result::{Fact, FactData, Identity, IdentityArgs, ScanResponse, ScanResult, Target, scan_result};
 pub use sbom::{cyclonedx, spdx};
 pub use table::{table, warnings};

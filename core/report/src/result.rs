@@ -82,7 +82,41 @@ pub struct Fact {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// As the kind demands.
-    pub data: Value,
+    pub data: FactData,
+}
+
+/// What a fact says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum FactData {
+    /// Any JSON.
+    Value(Value),
+    /// A dependency graph: as JSON values it would take ten times the memory of its text.
+    Graph(Box<DepGraph>),
+}
+
+impl FactData {
+    /// The JSON, of what is no graph.
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Graph(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn value_mut(&mut self) -> Option<&mut Value> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Graph(_) => None,
+        }
+    }
+}
+
+impl From<Value> for FactData {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
 }
 
 /// The version in the fact `pluginVersion`.
@@ -125,7 +159,7 @@ pub fn scan_result(
     };
 
     let mut facts = Facts(Vec::new());
-    facts.add("depGraph", Some(json!(DepGraph::fold(&tree, root_info, manager))));
+    facts.add_graph(DepGraph::fold(&tree, root_info, manager));
     facts.add_list("keyBinariesHashes", &findings.key_binaries);
     facts.add("baseRuntimes", base_runtime(findings, options.compat));
     facts.add("dockerfileAnalysis", dockerfile.map(|analysis| json!(analysis)));
@@ -257,7 +291,11 @@ pub(crate) struct Facts(pub(crate) Vec<Fact>);
 
 impl Facts {
     pub(crate) fn add(&mut self, kind: &'static str, data: Option<Value>) {
-        self.0.extend(data.map(|data| Fact { kind, data }));
+        self.0.extend(data.map(|data| Fact { kind, data: data.into() }));
+    }
+
+    pub(crate) fn add_graph(&mut self, graph: DepGraph) {
+        self.0.push(Fact { kind: "depGraph", data: FactData::Graph(Box::new(graph)) });
     }
 
     pub(crate) fn add_text(&mut self, kind: &'static str, text: Option<&str>) {

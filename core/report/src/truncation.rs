@@ -16,9 +16,9 @@ const MAX_ENTRIES: usize = 1000;
 pub(crate) fn truncate(facts: &mut [Fact]) -> Map<String, Value> {
     let mut cuts = Cuts(Map::new());
     for fact in facts {
-        match (fact.kind, &mut fact.data) {
-            ("containerConfig", Value::Object(config)) => container_config(config, &mut cuts),
-            ("history", Value::Array(entries)) => history(entries, &mut cuts),
+        match (fact.kind, fact.data.value_mut()) {
+            ("containerConfig", Some(Value::Object(config))) => container_config(config, &mut cuts),
+            ("history", Some(Value::Array(entries))) => history(entries, &mut cuts),
             _ => {}
         }
     }
@@ -82,10 +82,10 @@ mod tests {
     use super::*;
 
     fn truncated(kind: &'static str, data: Value) -> (Value, Value) {
-        let mut facts = [Fact { kind, data }];
+        let mut facts = [Fact { kind, data: data.into() }];
         let cuts = Value::Object(truncate(&mut facts));
         let [fact] = facts;
-        (fact.data, cuts)
+        (fact.data.value().unwrap().clone(), cuts)
     }
 
     #[test]

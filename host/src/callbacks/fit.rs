@@ -81,10 +81,11 @@ fn drop_fact(results: &mut [ScanResult], kind: &'static str) -> bool {
 /// Adds a text to the list `limits` of the fact.
 fn warn(result: &mut ScanResult, text: String) {
     let position = result.facts.iter().position(|fact| fact.kind == WARNINGS).unwrap_or_else(|| {
-        result.facts.push(Fact { kind: WARNINGS, data: Value::Object(Map::new()) });
+        result.facts.push(Fact { kind: WARNINGS, data: Value::Object(Map::new()).into() });
         result.facts.len() - 1
     });
-    let Some(Value::Object(data)) = result.facts.get_mut(position).map(|fact| &mut fact.data) else { return };
+    let fact = result.facts.get_mut(position);
+    let Some(Value::Object(data)) = fact.and_then(|fact| fact.data.value_mut()) else { return };
     match data.entry("limits").or_insert_with(|| json!([])) {
         Value::Array(limits) => limits.push(text.into()),
         other => *other = json!([text]),
@@ -97,7 +98,7 @@ fn shorten_warnings(results: &mut [ScanResult]) -> bool {
     for result in results {
         let text = "the other warnings are left out: the result would be too large for a callback";
         for fact in result.facts.iter_mut().filter(|fact| fact.kind == WARNINGS) {
-            if let Value::Object(data) = &mut fact.data {
+            if let Some(Value::Object(data)) = fact.data.value_mut() {
                 let n_parts = data.len();
                 data.retain(|part, _| part == "limits");
                 shortened |= data.len() < n_parts;
@@ -125,7 +126,7 @@ mod tests {
             target: Target { image: "docker-image|a".to_owned() },
             facts: facts
                 .iter()
-                .map(|(kind, n)| Fact { kind, data: json!({ "x": "x".repeat(*n) }) })
+                .map(|(kind, n)| Fact { kind, data: json!({ "x": "x".repeat(*n) }).into() })
                 .collect(),
             target_reference: None,
         }
@@ -162,8 +163,11 @@ mod tests {
             assert!(text.len() <= 2000);
             assert_eq!(text, body(&results));
             assert_eq!(kinds(&results[0]), expected);
-            let warnings =
-                results[0].facts.iter().find(|f| f.kind == WARNINGS).map(|f| f.data["limits"].clone());
+            let warnings = results[0]
+                .facts
+                .iter()
+                .find(|f| f.kind == WARNINGS)
+                .map(|f| f.data.value().unwrap()["limits"].clone());
             assert_eq!(warnings.map_or(0, |w| w.as_array().unwrap().len()), n_warnings);
         }
     }
@@ -180,18 +184,20 @@ mod tests {
     #[test]
     fn warnings_are_kept_beside_the_new_one_and_shortened_last() {
         let mut one = result(&[("depGraph", 10), ("history", 2000)]);
-        one.facts.push(Fact { kind: WARNINGS, data: json!({ "unreadableFiles": ["a"], "limits": ["b"] }) });
+        one.facts
+            .push(Fact { kind: WARNINGS, data: json!({ "unreadableFiles": ["a"], "limits": ["b"] }).into() });
         let mut results = [one];
         fit_within(&mut results, 1000, body).unwrap();
-        let warnings = &results[0].facts[1].data;
+        let warnings = results[0].facts[1].data.value().unwrap();
         assert_eq!(warnings["unreadableFiles"], json!(["a"]));
         assert_eq!(warnings["limits"].as_array().unwrap().len(), 2);
 
         let mut one = result(&[("depGraph", 10)]);
-        one.facts.push(Fact { kind: WARNINGS, data: json!({ "unreadableFiles": ["a".repeat(2000)] }) });
+        one.facts
+            .push(Fact { kind: WARNINGS, data: json!({ "unreadableFiles": ["a".repeat(2000)] }).into() });
         let mut results = [one];
         fit_within(&mut results, 1000, body).unwrap();
-        let warnings = results[0].facts[1].data.as_object().unwrap();
+        let warnings = results[0].facts[1].data.value().unwrap().as_object().unwrap();
         assert_eq!(warnings.keys().collect::<Vec<_>>(), ["limits"]);
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::pairs::Text;
+use super::toml_document;
 use super::{About, Analyzer, Reported, View, Want};
 use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem, HashAlgorithm};
 use crate::finding::{Findings, Gap};
@@ -87,6 +88,9 @@ fn read(text: &Text<'_>) -> Result<Vec<Component>, Gap> {
 
 fn parse(content: &[u8]) -> Result<Lock, String> {
     let text = str::from_utf8(content).map_err(|error| error.to_string())?;
+    if !toml_document::is_bounded(text) {
+        return Err("it has too many TOML tokens".to_owned());
+    }
     let lock: Lock = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     let dependencies: usize = lock.package.iter().map(|locked| locked.dependencies.len()).sum();
     if dependencies > MAX_DEPENDENCIES {

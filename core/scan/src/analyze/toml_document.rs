@@ -15,13 +15,18 @@ const MAX_TOKENS: usize = 1_000_000;
 /// Reads a document and makes something of it. One that can't be read is a gap, and costs itself only.
 pub(super) fn read<T>(text: &Text<'_>, make: impl FnOnce(&DeTable<'_>) -> T) -> Result<T, Gap> {
     let content = String::from_utf8_lossy(text.content);
-    if Source::new(&content).lex().take(MAX_TOKENS + 1).count() > MAX_TOKENS {
+    if !is_bounded(&content) {
         return Err(text.gap("document_limit_reached", "the file has more than 1,000,000 TOML tokens"));
     }
     let document = DeTable::parse(&content).map_err(|error| {
         text.gap("file_unreadable", &format!("the file is not what its name says: {}", error.message()))
     })?;
     Ok(make(document.get_ref()))
+}
+
+/// Whether a document has no more tokens than are read of one. Looked at before it is parsed.
+pub(super) fn is_bounded(content: &str) -> bool {
+    Source::new(content).lex().take(MAX_TOKENS + 1).count() <= MAX_TOKENS
 }
 
 /// The value at a path of keys.

@@ -1,6 +1,6 @@
 //! Findings → results. Pure functions: no I/O, no clock, the same bytes for the same input.
 //!
-//! [`scan_result`] makes the machine-readable result, [`table`] the one for people, [`cyclonedx`] and [`spdx`] are bills
+//! [`scan_result`] makes the machine-readable result, [`table`] the one for people, [`cyclonedx()`] and [`spdx()`] are bills
 //! of materials. All take what a scan found
 //! ([`regent_scan::Findings`]), the image's manifest and configuration ([`ImageFacts`]), and the caller's
 //! [`Options`].

@@ -150,19 +150,11 @@ impl Registry {
         self.contents.head(image.repository(), image.reference()).await
     }
 
-    /// The manifest or index that a reference leads to, verified.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn manifest(&self, image: &ImageRef) -> Result<Manifest, Error> {
-        self.contents.manifest(image.repository(), image.reference()).await
-    }
-
     /// The manifest or index of that digest or tag, verified.
     ///
     /// # Errors
     /// [`Error`].
-    pub(crate) async fn manifest_in(
+    pub(crate) async fn manifest(
         &self,
         repository: &RepositoryName,
         reference: &Reference,

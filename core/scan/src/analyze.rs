@@ -219,8 +219,7 @@ pub fn analyze(overlay: &Overlay, interest: &Interest) -> Findings {
     let mut findings = Findings::default();
     // Each analyzer sees a file that was too large to be kept as absent; here it is said once for all of them.
     for file in overlay.files() {
-        let want = wants(&file.path);
-        if file.kept.content.is_none() && want.content_bytes > 0 {
+        if file.kept.content.is_none() && wants(&file.path).content_bytes > 0 {
             findings.gaps.push(Gap {
                 path: file.path.clone(),
                 code: "file_too_large",

@@ -23,6 +23,12 @@ pub struct Application {
 }
 
 impl Application {
+    /// One that is in tables and SBOMs only.
+    pub(crate) fn unreported(kind: ApplicationKind, place: &LayerPath, components: Vec<Component>) -> Self {
+        let target_file = place.as_str().to_owned();
+        Self { kind, target_file, content: Content::Unreported, components }
+    }
+
     /// How many places of packages it has, in its graph and its list together.
     pub(crate) fn n_places(&self) -> usize {
         let shown = match &self.content {

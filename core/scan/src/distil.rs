@@ -11,13 +11,12 @@ mod java_archive;
 mod package_json;
 mod path_list;
 mod python_metadata;
+mod whole_text;
 mod zip;
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
-
-use crate::limits::Limits;
 
 pub use conda_record::CondaRecord;
 pub use debian_copyright::DebianCopyright;
@@ -31,6 +30,7 @@ pub use java_archive::{
 pub use package_json::InstalledManifest;
 pub use path_list::PathList;
 pub use python_metadata::PythonMetadata;
+use whole_text::WholeText;
 
 /// The kinds of distillers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,23 +94,27 @@ impl Distil {
         self == Self::Executable
     }
 
-    /// Begins with a file of that size. `limits` bound what it may cost.
-    pub(crate) fn start(self, size_bytes: u64, limits: &Limits) -> Box<dyn Distiller> {
+    /// Begins with a file of that size.
+    pub(crate) fn start(self, size_bytes: u64) -> Box<dyn Distiller> {
         match self {
             Self::Executable => Box::new(executable::Reader::new(size_bytes)),
-            Self::PackageJson => Box::new(package_json::Reader::new(size_bytes, limits)),
+            Self::PackageJson => {
+                Box::new(WholeText::new(size_bytes, package_json::MAX_BYTES, package_json::distil))
+            }
             Self::DebianCopyright => Box::new(debian_copyright::Reader::default()),
             Self::PathList => Box::new(path_list::Reader::default()),
-            Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes, limits)),
+            Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes)),
             Self::Gemspec => Box::new(gemspec::Reader::default()),
             Self::PythonMetadata => Box::new(python_metadata::Reader::default()),
-            Self::CondaRecord => Box::new(conda_record::Reader::new(size_bytes, limits)),
+            Self::CondaRecord => {
+                Box::new(WholeText::new(size_bytes, conda_record::MAX_BYTES, conda_record::distil))
+            }
         }
     }
 
     /// The same for a file that was kept as a whole.
-    pub(crate) fn of_content(self, content: &[u8], limits: &Limits) -> io::Result<Option<Distilled>> {
-        let mut distiller = self.start(content.len() as u64, limits);
+    pub(crate) fn of_content(self, content: &[u8]) -> io::Result<Option<Distilled>> {
+        let mut distiller = self.start(content.len() as u64);
         distiller.take(content);
         distiller.finish()
     }

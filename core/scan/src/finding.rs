@@ -45,6 +45,14 @@ const MAX_APPLICATIONS: usize = 10_000;
 const MAX_PLACES: usize = 120_000;
 
 impl Findings {
+    /// Adds what came of reading an application: itself, or why it can't be read.
+    pub(crate) fn add_read(&mut self, application: Result<Application, Gap>) {
+        match application {
+            Ok(application) => self.add(application),
+            Err(gap) => self.gaps.push(gap),
+        }
+    }
+
     /// Adds an application, or a gap in its place when the image has more than is reported.
     pub(crate) fn add(&mut self, application: Application) {
         let n_places: usize = self.applications.iter().map(Application::n_places).sum();

@@ -18,6 +18,7 @@ mod error;
 mod extra;
 mod finding;
 mod graph;
+mod hexadecimal;
 mod interest;
 mod layer;
 mod limits;

@@ -6,6 +6,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
+use crate::loose::LooseText;
+
 /// Names with a text each, in the order of the file: dependencies with their ranges.
 ///
 /// Of a name that comes twice the last text counts, at the place of the first, as JSON readers have it. What is no
@@ -14,14 +16,6 @@ use serde::{Deserialize, Serialize};
 pub struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
-    /// Sets a name's text.
-    pub fn set(&mut self, name: String, text: String) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = text,
-            None => self.0.push((name, text)),
-        }
-    }
-
     /// The text of a name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(known, _)| *known == name).map(|(_, text)| text)
@@ -81,8 +75,8 @@ impl<'de> Visitor<'de> for PairsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
         let mut pairs = Vec::new();
-        while let Some((name, value)) = map.next_entry::<String, MaybeText>()? {
-            if let MaybeText::Text(text) = value {
+        while let Some((name, value)) = map.next_entry::<String, LooseText>()? {
+            if let LooseText(Some(text)) = value {
                 pairs.push((name, text));
             }
         }
@@ -117,14 +111,6 @@ impl<'de> Visitor<'de> for PairsVisitor {
     fn visit_unit<E>(self) -> Result<Pairs, E> {
         Ok(Pairs::default())
     }
-}
-
-/// A value of which only text counts.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum MaybeText {
-    Text(String),
-    Other(IgnoredAny),
 }
 
 #[cfg(test)]

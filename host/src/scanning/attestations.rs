@@ -73,7 +73,7 @@ async fn statements(
 ) -> Result<Vec<Descriptor>, Failure> {
     check_size(manifest)?;
     let reference = Reference::Digest(manifest.digest.clone());
-    let manifest = registry.manifest_in(&resolved.repository, &reference).await?;
+    let manifest = registry.manifest(&resolved.repository, &reference).await?;
     let Document::Image(document) = manifest.document else { return Ok(Vec::new()) };
     let mut layers = document.layers;
     layers.retain(|layer| {

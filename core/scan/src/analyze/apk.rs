@@ -18,7 +18,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Alpine packages",
         detects: "Installed packages with their origin, dependencies, architecture and licence.",
-        files: &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"],
+        files: FILES,
         limits: &["30,000 packages and 300,000 relations in a database"],
         reported: Reported::Everywhere,
     },

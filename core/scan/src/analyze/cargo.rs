@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::pairs::Text;
 use super::toml_document;
 use super::{About, Analyzer, Reported, View, Want};
-use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem, HashAlgorithm};
+use crate::application::{Application, ApplicationKind, Component, Ecosystem, HashAlgorithm};
 use crate::finding::{Findings, Gap};
 use crate::path::LayerPath;
 
@@ -49,12 +49,9 @@ fn run(view: &View<'_>, findings: &mut Findings) {
     for text in view.overlay.files().filter(|file| is_lock(file.path.as_str())).filter_map(Text::of) {
         match read(&text) {
             Ok(components) if components.is_empty() => {}
-            Ok(components) => findings.add(Application {
-                kind: ApplicationKind::Cargo,
-                target_file: text.file.path.as_str().to_owned(),
-                content: Content::Unreported,
-                components,
-            }),
+            Ok(components) => {
+                findings.add(Application::unreported(ApplicationKind::Cargo, &text.file.path, components));
+            }
             Err(gap) => findings.gaps.push(gap),
         }
     }

@@ -36,7 +36,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Chisel slices",
         detects: "The Ubuntu packages whose slices an image was made of.",
-        files: &["/var/lib/chisel/manifest.wall"],
+        files: FILES,
         limits: &["64 MiB of the manifest, inflated"],
         reported: Reported::Everywhere,
     },

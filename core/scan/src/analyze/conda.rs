@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{About, Analyzer, Reported, View, Want};
-use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem, HashAlgorithm};
+use crate::application::{Application, ApplicationKind, Component, Ecosystem, HashAlgorithm};
 use crate::distil::{CondaRecord, Distil, Distilled};
 use crate::finding::{Findings, Gap};
 use crate::overlay::OverlayFile;
@@ -56,12 +56,7 @@ fn run(view: &View<'_>, findings: &mut Findings) {
     }
     for directory in order {
         let Some(packages) = environments.remove(&directory) else { continue };
-        findings.add(Application {
-            kind: ApplicationKind::Conda,
-            target_file: directory.as_str().to_owned(),
-            content: Content::Unreported,
-            components: connected(packages),
-        });
+        findings.add(Application::unreported(ApplicationKind::Conda, &directory, connected(packages)));
     }
 }
 

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 
 use crate::application::HashAlgorithm;
+use crate::hexadecimal::hexadecimal;
 
 /// The hashes in `text`: words of the form `sha512-BASE64`, with options behind a question mark. What is none is left
 /// out.
@@ -26,14 +27,6 @@ fn hash(word: &str) -> Option<(HashAlgorithm, String)> {
     let value = value.split('?').next()?;
     let value = STANDARD_PAD_INDIFFERENT.decode(value).ok()?;
     (value.len() == bytes).then(|| (algorithm, hexadecimal(&value)))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xf])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ mod term;
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::pairs::Text;
+use super::pairs::{Text, named};
 use super::{About, Analyzer, Reported, View, Want};
-use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem, HashAlgorithm};
+use crate::application::{Application, ApplicationKind, Component, Ecosystem, HashAlgorithm};
 use crate::finding::{Findings, Gap};
 
 use term::{Term, TermError};
@@ -33,16 +33,10 @@ fn pattern(path: &str) -> Want {
 }
 
 fn run(view: &View<'_>, findings: &mut Findings) {
-    for text in view.overlay.files().filter_map(Text::of).filter(|text| text.file.path.file_name() == LOCK) {
-        match read(&text) {
-            Ok(components) => findings.add(Application {
-                kind: ApplicationKind::Mix,
-                target_file: text.file.path.as_str().to_owned(),
-                content: Content::Unreported,
-                components,
-            }),
-            Err(gap) => findings.gaps.push(gap),
-        }
+    for text in named(view.overlay, LOCK) {
+        let application =
+            |components| Application::unreported(ApplicationKind::Mix, &text.file.path, components);
+        findings.add_read(read(&text).map(application));
     }
 }
 
@@ -153,6 +147,7 @@ fn first_text(dependency: &Term) -> Option<&str> {
 mod tests {
     use super::super::tests::{file, overlay_of};
     use super::*;
+    use crate::application::Content;
     use crate::interest::Interest;
 
     fn findings(lock: &str) -> Findings {

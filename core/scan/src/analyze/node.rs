@@ -98,10 +98,7 @@ fn directory_of(path: &str) -> &str {
 
 fn run(view: &View<'_>, findings: &mut Findings) {
     for project in projects(view.overlay) {
-        match project.read() {
-            Ok(application) => findings.add(application),
-            Err(gap) => findings.gaps.push(gap),
-        }
+        findings.add_read(project.read());
     }
 }
 

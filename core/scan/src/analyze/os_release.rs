@@ -22,16 +22,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Operating system release",
         detects: "Name, version and pretty name of the distribution. The first file that parses decides.",
-        files: &[
-            "/etc/os-release",
-            "/usr/lib/os-release",
-            "/etc/lsb-release",
-            "/etc/debian_version",
-            "/etc/alpine-release",
-            "/etc/oracle-release",
-            "/etc/redhat-release",
-            "/etc/centos-release",
-        ],
+        files: FILES,
         limits: &[],
         reported: Reported::Everywhere,
     },

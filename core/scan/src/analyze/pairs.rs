@@ -44,6 +44,11 @@ impl<'a> Text<'a> {
     }
 }
 
+/// The files of that name, in merge order.
+pub(super) fn named<'a>(overlay: &'a Overlay, name: &'static str) -> impl Iterator<Item = Text<'a>> {
+    overlay.files().filter_map(Text::of).filter(move |text| text.file.path.file_name() == name)
+}
+
 /// Two files of one directory.
 pub(super) struct FilePair<'a> {
     /// The manifest.

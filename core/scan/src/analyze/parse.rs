@@ -13,7 +13,6 @@ use crate::application::Component;
 use crate::capture::Kept;
 use crate::distil::{self, Crate, Distil, Distilled, Executable, Gemspec, JavaArchive};
 use crate::finding::{OsRelease, Package};
-use crate::limits::Limits;
 use crate::overlay::OverlayFile;
 use crate::ownership::PackageIndex;
 use crate::path::LayerPath;
@@ -28,7 +27,7 @@ pub fn dpkg_status(data: &[u8]) -> Vec<Package> {
 
 /// The licences that a Debian package's `copyright` file tells.
 pub fn debian_copyright(data: &[u8]) -> Vec<String> {
-    match Distil::DebianCopyright.of_content(data, &Limits::default()) {
+    match Distil::DebianCopyright.of_content(data) {
         Ok(Some(Distilled::DebianCopyright(copyright))) => copyright.licenses,
         _ => Vec::new(),
     }
@@ -65,7 +64,7 @@ pub fn java_release(data: &[u8]) -> Option<String> {
 /// # Errors
 /// Where it needed the disk and that failed.
 pub fn java_archive(data: &[u8]) -> io::Result<Option<JavaArchive>> {
-    Ok(match Distil::JavaArchive.of_content(data, &Limits::default())? {
+    Ok(match Distil::JavaArchive.of_content(data)? {
         Some(Distilled::JavaArchive(archive)) => Some(*archive),
         _ => None,
     })
@@ -89,7 +88,7 @@ pub fn rpm_files(data: &[u8]) -> usize {
 
 /// How many files a list of dpkg's has.
 pub fn dpkg_list(data: &[u8]) -> usize {
-    match Distil::PathList.of_content(data, &Limits::default()) {
+    match Distil::PathList.of_content(data) {
         Ok(Some(Distilled::PathList(list))) => list.hashes().count(),
         _ => 0,
     }
@@ -107,7 +106,7 @@ pub fn gemspec(data: &[u8]) -> Gemspec {
 
 /// What an executable tells of itself. `None` for files that tell nothing, and where the disk fails.
 pub fn executable(data: &[u8]) -> Option<Executable> {
-    match Distil::Executable.of_content(data, &Limits::default()) {
+    match Distil::Executable.of_content(data) {
         Ok(Some(Distilled::Executable(executable))) => Some(executable),
         _ => None,
     }

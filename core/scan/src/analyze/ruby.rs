@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::pairs::Text;
 use super::{About, Analyzer, Reported, View, Want};
-use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem};
+use crate::application::{Application, ApplicationKind, Component, Ecosystem};
 use crate::distil::{Distil, Distilled, Gemspec};
 use crate::finding::{Findings, Gap};
 use crate::overlay::OverlayFile;
@@ -65,12 +65,9 @@ fn run(view: &View<'_>, findings: &mut Findings) {
         }
         match gemfile::read(&String::from_utf8_lossy(text.content), text.file) {
             Ok(components) if components.is_empty() => {}
-            Ok(components) => findings.add(Application {
-                kind: ApplicationKind::Gemfile,
-                target_file: path.as_str().to_owned(),
-                content: Content::Unreported,
-                components,
-            }),
+            Ok(components) => {
+                findings.add(Application::unreported(ApplicationKind::Gemfile, path, components));
+            }
             Err(gemfile::Unreadable(reason)) => {
                 findings.gaps.push(text.gap("file_unreadable", &format!("the file {reason}")));
             }
@@ -113,12 +110,8 @@ fn add_installed(view: &View<'_>, findings: &mut Findings) {
         }
         connect(&mut components, &specs);
         if !components.is_empty() {
-            findings.add(Application {
-                kind: ApplicationKind::InstalledGems,
-                target_file: LayerPath::new(home).join("specifications").as_str().to_owned(),
-                content: Content::Unreported,
-                components,
-            });
+            let place = LayerPath::new(home).join("specifications");
+            findings.add(Application::unreported(ApplicationKind::InstalledGems, &place, components));
         }
     }
 }

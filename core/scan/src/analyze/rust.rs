@@ -2,7 +2,7 @@
 
 use super::go::{any_file, executables, gap};
 use super::{About, Analyzer, Reported, View};
-use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem};
+use crate::application::{Application, ApplicationKind, Component, Ecosystem};
 use crate::distil::{Crate, Executable, ExecutableFault};
 use crate::finding::Findings;
 use crate::overlay::OverlayFile;
@@ -25,12 +25,10 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
 fn run(view: &View<'_>, findings: &mut Findings) {
     for (file, executable) in executables(view) {
         match executable {
-            Executable::Rust(crates) => findings.add(Application {
-                kind: ApplicationKind::Cargo,
-                target_file: file.path.as_str().to_owned(),
-                content: Content::Unreported,
-                components: crates.iter().map(|one| component(one, file)).collect(),
-            }),
+            Executable::Rust(crates) => {
+                let components = crates.iter().map(|one| component(one, file)).collect();
+                findings.add(Application::unreported(ApplicationKind::Cargo, &file.path, components));
+            }
             Executable::Unreadable(ExecutableFault::CrateList) => {
                 findings.gaps.push(gap(file, "executable_unreadable", "the list of its crates is damaged"));
             }
@@ -55,7 +53,7 @@ mod tests {
     use flate2::write::ZlibEncoder;
 
     use super::super::tests::{file, overlay_of};
-    use super::*;
+    use crate::application::Content;
     use crate::distil::executable::tests::build::Program;
     use crate::interest::Interest;
 

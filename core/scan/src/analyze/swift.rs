@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::pairs::Text;
+use super::pairs::{Text, named};
 use super::{About, Analyzer, Reported, View, Want};
-use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem};
+use crate::application::{Application, ApplicationKind, Component, Ecosystem};
 use crate::finding::{Findings, Gap};
 
 const LOCK: &str = "Package.resolved";
@@ -32,16 +32,10 @@ fn pattern(path: &str) -> Want {
 }
 
 fn run(view: &View<'_>, findings: &mut Findings) {
-    for text in view.overlay.files().filter_map(Text::of).filter(|text| text.file.path.file_name() == LOCK) {
-        match read(&text) {
-            Ok(components) => findings.add(Application {
-                kind: ApplicationKind::Swift,
-                target_file: text.file.path.as_str().to_owned(),
-                content: Content::Unreported,
-                components,
-            }),
-            Err(gap) => findings.gaps.push(gap),
-        }
+    for text in named(view.overlay, LOCK) {
+        let application =
+            |components| Application::unreported(ApplicationKind::Swift, &text.file.path, components);
+        findings.add_read(read(&text).map(application));
     }
 }
 
@@ -126,6 +120,7 @@ fn repository(location: &str) -> Option<String> {
 mod tests {
     use super::super::tests::{file, overlay_of};
     use super::*;
+    use crate::application::Content;
     use crate::interest::Interest;
 
     fn findings(lock: &str) -> Findings {

@@ -105,7 +105,7 @@ pub(crate) fn file(path: &str, content: &[u8]) -> Entry {
         size_bytes: content.len() as u64,
         content: (want.content_bytes > 0).then(|| content.to_vec().into()),
         sha256: want.sha256.then(|| Digest::sha256(content)),
-        distilled: want.distil.and_then(|distil| distil.of_content(content, &Limits::default()).unwrap()),
+        distilled: want.distil.and_then(|distil| distil.of_content(content).unwrap()),
     };
     Entry { path, kind: EntryKind::File(kept) }
 }
@@ -195,7 +195,7 @@ fn licences_of_debian_packages_are_those_of_their_copyright_files() {
         let text = format!(
             "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: {license}\n"
         );
-        let distilled = Distil::DebianCopyright.of_content(text.as_bytes(), &Limits::default()).unwrap();
+        let distilled = Distil::DebianCopyright.of_content(text.as_bytes()).unwrap();
         Kept { size_bytes: 1, content: None, sha256: None, distilled }
     };
     let rows = [("gcc-12-base", "GPL-3+"), ("own", "Expat"), ("own/examples", "Zlib"), ("gone", "Zlib")];

@@ -1,17 +1,16 @@
 //! `conda-meta/NAME-VERSION-BUILD.json`, conda's record of an installed package. The list of its files, which is most of
 //! it, is left out.
 
-use std::{fmt, io};
+use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::{Distilled, Distiller};
-use crate::limits::Limits;
+use super::Distilled;
 use crate::loose::LooseText;
 
 /// Larger ones are passed over as unreadable, in bytes. Those of packages with ten thousand files have some 5 MiB.
-const MAX_BYTES: u64 = 16 << 20;
+pub(super) const MAX_BYTES: u64 = 16 << 20;
 /// Dependencies that are read of one record. Metapackages have some hundred.
 const MAX_DEPENDS: usize = 4096;
 
@@ -130,32 +129,9 @@ impl Wire {
     }
 }
 
-/// Collects the text.
-pub(super) struct Reader {
-    text: Vec<u8>,
-    is_too_large: bool,
-}
-
-impl Reader {
-    pub(super) fn new(size_bytes: u64, _: &Limits) -> Self {
-        Self { text: Vec::new(), is_too_large: size_bytes > MAX_BYTES }
-    }
-}
-
-impl Distiller for Reader {
-    fn take(&mut self, piece: &[u8]) -> bool {
-        if !self.is_too_large {
-            self.text.extend_from_slice(piece);
-        }
-        !self.is_too_large
-    }
-
-    fn finish(self: Box<Self>) -> io::Result<Option<Distilled>> {
-        if self.text.is_empty() && !self.is_too_large {
-            return Ok(None);
-        }
-        Ok(Some(Distilled::CondaRecord(Box::new(CondaRecord::parse(&self.text)))))
-    }
+/// Makes the text of a record into what is kept of it.
+pub(super) fn distil(text: &[u8]) -> Distilled {
+    Distilled::CondaRecord(Box::new(CondaRecord::parse(text)))
 }
 
 #[cfg(test)]

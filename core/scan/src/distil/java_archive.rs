@@ -10,12 +10,12 @@ mod walk;
 
 use std::io::{self, Write};
 
+use crate::hexadecimal::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
 use super::zip::{Span, Spool};
 use super::{Distilled, Distiller};
-use crate::limits::Limits;
 
 pub use manifest::JarManifest;
 pub use pom::Coordinates;
@@ -109,7 +109,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(size_bytes: u64, _: &Limits) -> Self {
+    pub(super) fn new(size_bytes: u64) -> Self {
         let spool = (size_bytes <= MAX_ARCHIVE_BYTES).then(|| Spool::new(SPOOL_MEMORY_BYTES));
         Self { spool, hasher: Sha1::new(), length: 0, failure: None }
     }
@@ -128,7 +128,7 @@ impl Distiller for Reader {
         if let Some(failure) = self.failure {
             return Err(spooling(&failure));
         }
-        let sha1 = hexadecimal(self.hasher);
+        let sha1 = hexadecimal(&self.hasher.finalize());
         let archive = match self.spool {
             Some(mut spool) => walk::read(&mut spool, Span { start: 0, length: self.length }, sha1)
                 .map_err(|failure| spooling(&failure))?,
@@ -149,14 +149,6 @@ impl Distiller for Reader {
 /// Says whose failure it is: the layer's bytes came and are not to blame.
 fn spooling(failure: &io::Error) -> io::Error {
     io::Error::new(failure.kind(), format!("a Java archive can't be kept in a temporary file: {failure}"))
-}
-
-fn hexadecimal(hasher: Sha1) -> String {
-    use std::fmt::Write as _;
-    hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

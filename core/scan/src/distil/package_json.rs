@@ -1,16 +1,13 @@
 //! `package.json` of an installed package: what it is, and what it depends on. Readmes and scripts, which are most of
 //! such files, are left out.
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Distilled, Distiller};
-use crate::limits::Limits;
+use super::Distilled;
 use crate::ordered::Pairs;
 
 /// Larger ones are passed over as unreadable, in bytes. The registry itself refuses manifests of this size.
-const MAX_BYTES: u64 = 4 << 20;
+pub(super) const MAX_BYTES: u64 = 4 << 20;
 
 /// What a `package.json` below `node_modules` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,33 +101,9 @@ impl Loose {
     }
 }
 
-/// Collects the text.
-pub(super) struct Reader {
-    text: Vec<u8>,
-    is_too_large: bool,
-}
-
-impl Reader {
-    pub(super) fn new(size_bytes: u64, _: &Limits) -> Self {
-        Self { text: Vec::new(), is_too_large: size_bytes > MAX_BYTES }
-    }
-}
-
-impl Distiller for Reader {
-    fn take(&mut self, piece: &[u8]) -> bool {
-        if !self.is_too_large {
-            self.text.extend_from_slice(piece);
-        }
-        !self.is_too_large
-    }
-
-    fn finish(self: Box<Self>) -> io::Result<Option<Distilled>> {
-        // An empty file counts as no file at all.
-        if self.text.is_empty() && !self.is_too_large {
-            return Ok(None);
-        }
-        Ok(Some(Distilled::PackageJson(InstalledManifest::parse(&self.text))))
-    }
+/// Makes the text of a `package.json` into what is kept of it.
+pub(super) fn distil(text: &[u8]) -> Distilled {
+    Distilled::PackageJson(InstalledManifest::parse(text))
 }
 
 #[cfg(test)]

@@ -203,7 +203,7 @@ impl<'a> Keeper<'a> {
             content.reserve(usize::try_from(size_bytes.min(MAX_RESERVED_BYTES)).unwrap_or_default());
         }
         let mut digester = want.sha256.then(|| Algorithm::Sha256.digester());
-        let mut distiller = want.distil.map(|distil| distil.start(size_bytes, self.limits));
+        let mut distiller = want.distil.map(|distil| distil.start(size_bytes));
         let mut is_distilling = distiller.is_some();
         if keeps_content || want.sha256 || is_distilling {
             tar.read_data(data, |piece| {

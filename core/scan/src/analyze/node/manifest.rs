@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::Unreadable;
+use crate::loose::LooseText;
 use crate::ordered::Pairs;
 
 /// Quotation marks in a JSON file, at most: a bound on the texts in it, and so on the memory that it takes. The largest
@@ -131,16 +132,7 @@ struct Wire {
 
 /// Text that is not empty; anything else is nothing.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Wire {
-        Text(String),
-        Other(IgnoredAny),
-    }
-    Ok(match Wire::deserialize(deserializer)? {
-        Wire::Text(text) => Some(text).filter(|text| !text.is_empty()),
-        Wire::Other(_) => None,
-    })
+    LooseText::deserialize(deserializer).map(LooseText::filled)
 }
 
 /// Whether there is something, as JavaScript sees it: not null, false, zero, nor an empty text.

@@ -22,7 +22,7 @@ pub fn image_of(files: &[(&str, &[u8])]) -> Findings {
             content: (want.content_bytes > 0).then(|| content.to_vec().into()),
             sha256: want.sha256.then(|| Digest::sha256(content)),
             // Whatever needs the disk and fails is passed over: nothing depends on what is found here.
-            distilled: want.distil.and_then(|distil| distil.of_content(content, &limits).ok().flatten()),
+            distilled: want.distil.and_then(|distil| distil.of_content(content).ok().flatten()),
         };
         Entry { path, kind: EntryKind::File(kept) }
     });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::super::mistaken_whiteout::is_mistaken;
 use super::normalized;
 use super::requirement::Requirement;
-use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem};
+use crate::application::{Application, ApplicationKind, Component, Ecosystem};
 use crate::distil::{Distilled, PythonMetadata};
 use crate::finding::Gap;
 use crate::overlay::{Overlay, OverlayFile};
@@ -68,12 +68,12 @@ pub(super) fn environments(overlay: &Overlay) -> (Vec<Application>, Vec<Gap>) {
     let mut applications = Vec::with_capacity(order.len());
     for directory in order {
         let Some(environment) = environments.remove(&directory) else { continue };
-        applications.push(Application {
-            kind: ApplicationKind::PythonEnvironment,
-            target_file: directory.as_str().to_owned(),
-            content: Content::Unreported,
-            components: environment.into_components(),
-        });
+        let components = environment.into_components();
+        applications.push(Application::unreported(
+            ApplicationKind::PythonEnvironment,
+            &directory,
+            components,
+        ));
     }
     (applications, gaps)
 }

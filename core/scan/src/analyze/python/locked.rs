@@ -3,17 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use super::normalized;
-use crate::application::{Application, ApplicationKind, Component, Content, Ecosystem};
-use crate::finding::Gap;
+use crate::application::{Application, ApplicationKind, Component, Ecosystem};
+use crate::finding::{Findings, Gap};
 use crate::overlay::OverlayFile;
 
-use super::super::pairs::Text;
+use super::super::View;
+use super::super::pairs::{Text, named};
 
 /// Dependencies of one lock, at most, all packages together.
 const MAX_EDGES: usize = 1_000_000;
 
 /// The code of gaps about locks that results leave out: results leave out these gaps as well.
-pub(super) const UNREADABLE: &str = "python_lock_unreadable";
+const UNREADABLE: &str = "python_lock_unreadable";
 
 /// A package of a lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,10 +69,17 @@ pub(super) fn unreported(
     if locked.iter().any(|package| package.name.is_empty()) {
         return Err(text.gap("file_unreadable", "the lock has a package without a name"));
     }
-    Ok(Application {
-        kind,
-        target_file: text.file.path.as_str().to_owned(),
-        content: Content::Unreported,
-        components: components(locked, text.file),
-    })
+    Ok(Application::unreported(kind, &text.file.path, components(locked, text.file)))
+}
+
+/// Adds what the locks of that name tell.
+pub(super) fn add_locks(
+    view: &View<'_>,
+    findings: &mut Findings,
+    name: &'static str,
+    read: impl Fn(&Text<'_>) -> Result<Application, Gap>,
+) {
+    for text in named(view.overlay, name) {
+        findings.add_read(read(&text).map_err(|gap| Gap { code: UNREADABLE, ..gap }));
+    }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::super::pairs::Text;
 use super::super::{About, Analyzer, Reported, View, Want};
-use super::locked::{Locked, UNREADABLE, unreported};
+use super::locked::{Locked, add_locks, unreported};
 use crate::application::{Application, ApplicationKind};
 use crate::finding::{Findings, Gap};
 use crate::loose::LooseText;
@@ -29,13 +29,7 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
 };
 
 fn run(view: &View<'_>, findings: &mut Findings) {
-    let texts = view.overlay.files().filter_map(Text::of);
-    for text in texts.filter(|text| text.file.path.file_name() == LOCK) {
-        match application(&text) {
-            Ok(application) => findings.add(application),
-            Err(gap) => findings.gaps.push(Gap { code: UNREADABLE, ..gap }),
-        }
-    }
+    add_locks(view, findings, LOCK, application);
 }
 
 #[derive(Deserialize)]

@@ -48,10 +48,7 @@ fn run(view: &View<'_>, findings: &mut Findings) {
             manifest.ok_or_else(|| pair.first.gap("python_project_missing", reason))
         });
         let manifest = manifest.map_err(|gap| findings.gaps.push(gap)).ok();
-        match read(&pair.second, |lock| application(&pair, manifest, lock)) {
-            Ok(Ok(application)) => findings.add(application),
-            Ok(Err(gap)) | Err(gap) => findings.gaps.push(gap),
-        }
+        findings.add_read(read(&pair.second, |lock| application(&pair, manifest, lock)).flatten());
     }
 }
 

@@ -4,13 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use toml::de::DeTable;
 
-use super::super::pairs::Text;
 use super::super::toml_document::{self as document, read};
 use super::super::{About, Analyzer, Reported, View, Want};
-use super::locked::{Locked, UNREADABLE, unreported};
+use super::locked::{Locked, add_locks, unreported};
 use super::normalized;
 use crate::application::ApplicationKind;
-use crate::finding::{Findings, Gap};
+use crate::finding::Findings;
 
 const LOCK: &str = "uv.lock";
 
@@ -30,14 +29,9 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
 };
 
 fn run(view: &View<'_>, findings: &mut Findings) {
-    let texts = view.overlay.files().filter_map(Text::of);
-    for text in texts.filter(|text| text.file.path.file_name() == LOCK) {
-        let application = read(&text, |lock| unreported(ApplicationKind::Uv, &text, &locked(lock)));
-        match application.flatten() {
-            Ok(application) => findings.add(application),
-            Err(gap) => findings.gaps.push(Gap { code: UNREADABLE, ..gap }),
-        }
-    }
+    add_locks(view, findings, LOCK, |text| {
+        read(text, |lock| unreported(ApplicationKind::Uv, text, &locked(lock))).flatten()
+    });
 }
 
 /// The packages that the projects of the lock need: the projects themselves, and what only their groups for development

@@ -2,6 +2,7 @@
 
 use super::super::tests::{file, overlay_of};
 use super::*;
+use crate::application::Content;
 use crate::application::HashAlgorithm;
 use crate::interest::Interest;
 

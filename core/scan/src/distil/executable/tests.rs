@@ -4,7 +4,6 @@ pub(crate) mod build;
 
 use super::*;
 use crate::distil::Distil;
-use crate::limits::Limits;
 
 use self::build::{Form, Program};
 
@@ -12,7 +11,7 @@ const TEXT: &str = "path\tx.org/app/cmd\nmod\tx.org/app\t(devel)\t\n\
     dep\tgithub.com/a/b\tv1.0.0\th1:x=\ndep\tgithub.com/a/b/v2\tv2.3.4\th1:y=\n";
 
 fn distilled(file: &[u8]) -> Option<Executable> {
-    match Distil::Executable.of_content(file, &Limits::default()).unwrap() {
+    match Distil::Executable.of_content(file).unwrap() {
         Some(Distilled::Executable(executable)) => Some(executable),
         None => None,
         Some(other) => panic!("{other:?}"),

@@ -5,7 +5,7 @@ use super::fixture::{RawEntry, ZipBuilder, jar, pom};
 use super::*;
 
 pub(super) fn distilled(bytes: &[u8]) -> JavaArchive {
-    let distilled = Distil::JavaArchive.of_content(bytes, &Limits::default()).unwrap();
+    let distilled = Distil::JavaArchive.of_content(bytes).unwrap();
     let Some(Distilled::JavaArchive(archive)) = distilled else { panic!("an archive") };
     *archive
 }
@@ -19,7 +19,7 @@ pub(super) fn text(content: &ArchiveContent) -> String {
 }
 
 fn sha1_of(bytes: &[u8]) -> String {
-    hexadecimal(Sha1::new_with_prefix(bytes))
+    hexadecimal(&Sha1::digest(bytes))
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn an_archive_reads_the_same_in_pieces_of_any_size_and_from_the_disk() {
     let whole = distilled(&bytes);
     assert_eq!(text(&whole.archive), "outer:1[lib/inner.jar inner:1]");
     for size in [997, 1 << 20] {
-        let mut reader = Distil::JavaArchive.start(bytes.len() as u64, &Limits::default());
+        let mut reader = Distil::JavaArchive.start(bytes.len() as u64);
         assert!(bytes.chunks(size).all(|piece| reader.take(piece)));
         assert_eq!(reader.finish().unwrap(), Some(Distilled::JavaArchive(Box::new(whole.clone()))));
     }

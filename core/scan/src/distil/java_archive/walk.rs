@@ -8,7 +8,8 @@ use sha1::{Digest as _, Sha1};
 use super::super::zip::{Budget, Directory, Entry, Span, Spool, Trouble, read_data};
 use super::manifest::{self, JarManifest};
 use super::pom::Coordinates;
-use super::{ArchiveContent, ArchiveFault, ArchiveFaultKind, JavaArchive, NestedArchive, hexadecimal};
+use super::{ArchiveContent, ArchiveFault, ArchiveFaultKind, JavaArchive, NestedArchive};
+use crate::hexadecimal::hexadecimal;
 
 /// Archives inside archives are opened down to this many levels below the outermost. Real ones have three.
 const MAX_DEPTH: u32 = 8;
@@ -206,7 +207,7 @@ impl Walk {
             (spool, data)
         };
         self.way.push(name.clone());
-        let archive = self.archive(spool, span, hexadecimal(hasher))?;
+        let archive = self.archive(spool, span, hexadecimal(&hasher.finalize()))?;
         self.way.pop();
         content.nested.push(NestedArchive { name, archive });
         Ok(())

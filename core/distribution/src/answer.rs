@@ -6,7 +6,7 @@ use regent_transport::{Body, Response, Transport, TransportError};
 use serde_json::Value;
 
 use crate::error::{Error, RegistryCode, Subject};
-use crate::retry::{is_limited, retry_after};
+use crate::retry_after::{is_limited, retry_after};
 
 /// The most of an error's body that is read, in bytes.
 pub(crate) const MAX_ERROR_BYTES: u64 = 64 << 10;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use regent_transport::{BoxFuture, Class, Fault as _, Transport};
+use regent_transport::{BoxFuture, Class, Fault as _, RetryPolicy, Transport};
 
 use crate::authorize::{Ask, Authorized, Authorizer, Credentials, Proof, Refusal, basic, bearer};
 use crate::cache::{Stale, TokenCache};
@@ -12,7 +12,6 @@ use crate::challenge::Challenge;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Subject};
 use crate::realm::RealmPolicy;
-use crate::retry::RetryPolicy;
 use crate::scope::Scope;
 use crate::token::{Exchange, TokenFlow, TokenService};
 

@@ -1,5 +1,7 @@
 //! Blobs as streams that survive a broken connection (distribution-spec 1.1, "Pulling blobs"; RFC 9110 §14, ranges).
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -80,8 +82,9 @@ pub struct BlobStream {
     /// How many bytes the reader has been given.
     position: u64,
     resumes: u32,
-    /// Breaks since the last byte.
+    /// Breaks since the last byte, and when the first of them was.
     breaks: u32,
+    broken_at: Option<SystemTime>,
 }
 
 #[derive(Debug)]
@@ -119,6 +122,7 @@ impl BlobStream {
             position: 0,
             resumes: 0,
             breaks: 0,
+            broken_at: None,
         }
     }
 
@@ -194,6 +198,7 @@ impl BlobStream {
         }
         self.position = position;
         self.breaks = 0;
+        self.broken_at = None;
         Ok(chunk)
     }
 
@@ -255,10 +260,12 @@ impl BlobStream {
         let (got_bytes, expected_bytes) = (self.position, self.descriptor.size_bytes);
         let retry = cause.as_ref().map_or(Retry::Backoff, TransportError::retry);
         let transport = self.session.transport();
-        let delay = self.session.retry_policy().delay(self.breaks, retry, transport.jitter());
-        match delay.filter(|_| self.resumes <= MAX_RESUMES) {
-            Some(delay) => {
-                transport.sleep(delay).await;
+        let now = transport.now();
+        let elapsed = now.duration_since(*self.broken_at.get_or_insert(now)).unwrap_or_default();
+        let wait = self.session.retry_policy().next(self.breaks, elapsed, retry, transport.jitter());
+        match wait.filter(|_| self.resumes <= MAX_RESUMES) {
+            Some(wait) => {
+                transport.sleep(wait).await;
                 Ok(())
             }
             None => Err(match cause {

@@ -63,7 +63,7 @@ mod numbered;
 mod page;
 mod realm;
 mod redirect;
-mod retry;
+mod retry_after;
 mod scope;
 mod session;
 mod token;
@@ -82,9 +82,12 @@ pub use link::{Link, next_cursor};
 pub use numbered::NumberedPage;
 pub use page::{Page, PageQuery};
 pub use redirect::{PrivateTargets, RedirectPolicy};
-pub use retry::{RetryPolicy, retry_after};
+pub use retry_after::retry_after;
 pub use scope::Scope;
 pub use session::{Freshness, Session};
 pub use token::{TokenFlow, unverified_claims};
 pub use walk::{PageLimits, Pages};
 pub use when::parse_rfc3339;
+
+/// For [`Session::with_retry`], and for a driver's own requests.
+pub use regent_transport::RetryPolicy;

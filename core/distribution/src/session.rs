@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, Method, StatusCode};
 use regent_oci::RepositoryName;
-use regent_transport::{Body, Request, Response, Transport};
+use regent_transport::{Body, Request, Response, RetryPolicy, Transport};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -19,7 +19,6 @@ use crate::client::Client;
 use crate::endpoint::{Endpoint, host_and_port};
 use crate::error::{Error, Subject};
 use crate::redirect::{RedirectPolicy, is_redirect, origin_text, same_origin};
-use crate::retry::RetryPolicy;
 use crate::scope::Scope;
 
 /// "Wait for at least one minute before retrying", says GitHub of a 403 that names a rate limit and no time.

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
-use regent_transport::{Request, Response, Transport};
+use regent_transport::{Request, Response, RetryPolicy, Transport};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +18,6 @@ use crate::endpoint::host_and_port;
 use crate::error::{Error, Subject};
 use crate::realm::RealmPolicy;
 use crate::redirect::target;
-use crate::retry::RetryPolicy;
 use crate::scope::Scope;
 use crate::when::parse_rfc3339;
 

@@ -3,10 +3,11 @@
 //! [`Transport`] is implemented twice: by the host's HTTP client (pools, TLS, proxies, egress rules), and by the
 //! `Host` that a driver is given, which passes requests to the former. `core/distribution` speaks to registries
 //! over either. A transport does **not** follow redirects and does **not** retry: those are decisions of the
-//! protocol, made by its caller.
+//! protocol, made by its caller, the latter with [`RetryPolicy`].
 
 mod fault;
 mod message;
+mod retry;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 
 pub use fault::{Class, Fault, Retry};
 pub use message::{Body, BodySource, Request, Response};
+pub use retry::{Backoff, Pause, RetryPolicy, Until};
 
 /// A boxed future that may be sent between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -13,17 +13,18 @@ fn send(session: &Session, method: Method) -> Result<u16, Error> {
 
 #[test]
 fn waiting_follows_what_the_registry_asks_for() {
+    // Half of the backoff is waited, on top of what is asked for.
     let rows: Vec<(&str, Reply, u128)> = vec![
-        ("seconds", reply(429).header("retry-after", "7"), 7000),
-        ("a date", reply(429).header("retry-after", "Tue, 14 Nov 2023 22:13:50 GMT"), 30_000),
-        ("Docker Hub's Unix time", reply(429).header("x-retry-after", "1700000012"), 12_000),
+        ("seconds", reply(429).header("retry-after", "7"), 7250),
+        ("a date", reply(429).header("retry-after", "Tue, 14 Nov 2023 22:13:50 GMT"), 30_250),
+        ("Docker Hub's Unix time", reply(429).header("x-retry-after", "1700000012"), 12_250),
         ("nothing", reply(429), 250),
-        ("503 with seconds", reply(503).header("retry-after", "2"), 2000),
-        ("403 with seconds", reply(403).header("retry-after", "3"), 3000),
+        ("503 with seconds", reply(503).header("retry-after", "2"), 2250),
+        ("403 with seconds", reply(403).header("retry-after", "3"), 3250),
         (
             "403 with a quota that is used up",
             reply(403).header("x-ratelimit-remaining", "0").header("x-ratelimit-reset", "1700000020"),
-            20_000,
+            20_250,
         ),
         ("502", reply(502), 250),
         ("408", reply(408), 250),

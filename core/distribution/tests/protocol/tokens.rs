@@ -216,7 +216,7 @@ fn a_token_service_that_is_down_is_tried_again() {
         no_tags(),
     ]);
     assert_eq!(tags(&script.session(robot())), "");
-    assert_eq!(script.sleeps_ms(), [250, 3000]);
+    assert_eq!(script.sleeps_ms(), [250, 3500]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod server;
 pub mod api;
 pub mod connection;
 
+pub mod breaker;
 pub mod drivers;
 pub mod http;
 pub mod layout;

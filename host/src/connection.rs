@@ -20,6 +20,8 @@ pub use confine::confine;
 pub use decode::{Decoded, Notice, decode};
 pub use find::{Given, find, own};
 
+use crate::http::authority;
+
 /// A registry connection: its type and the fields of its JSON, nested ones joined by a dot (`extra.region`). `Debug`
 /// shows the names of the fields.
 #[derive(Clone)]
@@ -85,6 +87,8 @@ impl Fault for ConnectionError {
 impl Connection {
     /// The field that names the registry.
     const BASE: &str = "registryBase";
+    /// The field that names the region of a registry that has several.
+    const REGION: &str = "extra.region";
 
     /// A connection of this type with these fields.
     pub fn new(
@@ -102,6 +106,25 @@ impl Connection {
     /// `registryBase`, trimmed; `None` where it is absent or empty.
     pub fn base(&self) -> Option<&str> {
         self.text(Self::BASE)
+    }
+
+    /// What tells one registry from another, for what is kept by registry: host and port of `registryBase`, or its text
+    /// where that is no address. Without one the type says which registry is meant, with the region where there are several.
+    pub fn host(&self) -> String {
+        match self.base().map(|base| (base, authority(base))) {
+            Some((_, Some(url))) => {
+                let port = url.port_or_known_default().unwrap_or(443);
+                format!("{}:{port}", url.host_str().unwrap_or_default())
+            }
+            Some((base, None)) => base.to_owned(),
+            None => {
+                let registry_type = self.registry_type.to_ascii_lowercase();
+                match self.text(Self::REGION) {
+                    Some(region) => format!("{registry_type}/{region}"),
+                    None => registry_type,
+                }
+            }
+        }
     }
 
     /// A field that is no secret, trimmed; `None` where it is absent or empty.

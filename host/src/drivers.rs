@@ -265,7 +265,7 @@ impl Shared {
         let settings = connection.settings(plain_http);
         let session = driver.connect(settings, Arc::new(services), self.config.call_timeout).await?;
         let transport = Arc::new(self.http.with(content, Purpose::Registry));
-        Ok(Registry::new(connection.registry_type.clone(), session, transport))
+        Ok(Registry::new(connection, session, transport))
     }
 
     /// What is known of an entry since it was loaded.

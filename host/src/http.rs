@@ -25,6 +25,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 pub use egress::{Declared, Egress};
+pub(crate) use insecure::authority;
 pub use insecure::{InsecureRegistries, InvalidRegistry};
 pub use metrics::HttpMetrics;
 pub use pool::Purpose;

@@ -24,6 +24,7 @@ pub use blob::BlobReader;
 pub use error::Error;
 pub use resolve::ResolvedImage;
 
+use crate::connection::Connection;
 use crate::drivers::{self, Session};
 use content::Contents;
 
@@ -36,15 +37,17 @@ const PAGE_SIZE: u32 = 1000;
 /// An open session with one registry. Calls may run side by side; dropping a call's future cancels it.
 pub struct Registry {
     type_as_spelled: String,
+    host: String,
     session: Arc<Session>,
     contents: Contents,
 }
 
 impl Registry {
-    pub(crate) fn new(registry_type: String, session: Session, transport: Arc<dyn Transport>) -> Self {
+    pub(crate) fn new(connection: &Connection, session: Session, transport: Arc<dyn Transport>) -> Self {
         let session = Arc::new(session);
         let contents = Contents::new(Arc::clone(&session), transport);
-        Self { type_as_spelled: registry_type, session, contents }
+        let (type_as_spelled, host) = (connection.registry_type.clone(), connection.host());
+        Self { type_as_spelled, host, session, contents }
     }
 
     /// What the driver says about itself.
@@ -55,6 +58,11 @@ impl Registry {
     /// The connection's type, as it spelled it.
     pub fn registry_type(&self) -> &str {
         &self.type_as_spelled
+    }
+
+    /// [`Connection::host`].
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Whether calls can still be made: not, once its driver hung and was started anew.

@@ -9,6 +9,7 @@ use regent_transport::{Class, Fault, Retry};
 use tokio::task::JoinSet;
 
 use crate::api::{self, Context};
+use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::drivers::{Drivers, DriversConfig, Trust};
 use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
@@ -162,6 +163,7 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     let context = Context {
         drivers,
         queue,
+        breakers: Breakers::new(BreakerConfig::default()),
         metrics,
         deliveries,
         callbacks: Arc::new(rules),

@@ -7,6 +7,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::breaker::BreakerMetrics;
 use crate::callbacks::DeliveryMetrics;
 use crate::http::HttpMetrics;
 use crate::jobs::Summary;
@@ -78,6 +79,16 @@ const CALLBACKS: Metric = metric(
     &["outcome"],
     "Tries to deliver a callback: `delivered`, `retried`, `failed`",
 );
+const BREAKERS_OPEN: Metric = metric(
+    "regent_breakers_open",
+    &["side"],
+    "Hosts that are left alone since they keep failing, by side: `registry` or `callback`",
+);
+const BREAKER_REFUSALS: Metric = metric(
+    "regent_breaker_refusals_total",
+    &["side"],
+    "Calls that were not made since their host is left alone, by side",
+);
 const HTTP_REQUESTS: Metric =
     metric("regent_http_requests_total", &["outcome"], "Outgoing requests, by status class or error code");
 const HTTP_BYTES: Metric = metric("regent_http_received_bytes_total", &[], "Bytes of bodies received");
@@ -95,6 +106,8 @@ pub const METRICS: &[Metric] = &[
     LAYERS,
     DRIVER_CALLS,
     CALLBACKS,
+    BREAKERS_OPEN,
+    BREAKER_REFUSALS,
     HTTP_REQUESTS,
     HTTP_BYTES,
     HTTP_SECONDS,
@@ -124,6 +137,8 @@ pub struct Metrics {
     layers: IntCounterVec,
     driver_calls: IntCounterVec,
     callbacks: IntCounterVec,
+    breakers_open: IntGaugeVec,
+    breaker_refusals: IntCounterVec,
 }
 
 impl Metrics {
@@ -143,6 +158,8 @@ impl Metrics {
             layers: counters(LAYERS)?,
             driver_calls: counters(DRIVER_CALLS)?,
             callbacks: counters(CALLBACKS)?,
+            breakers_open: IntGaugeVec::new(opts(BREAKERS_OPEN), BREAKERS_OPEN.labels)?,
+            breaker_refusals: counters(BREAKER_REFUSALS)?,
         };
         let build = IntGaugeVec::new(opts(BUILD_INFO), BUILD_INFO.labels)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -157,6 +174,8 @@ impl Metrics {
         registry.register(Box::new(metrics.layers.clone()))?;
         registry.register(Box::new(metrics.driver_calls.clone()))?;
         registry.register(Box::new(metrics.callbacks.clone()))?;
+        registry.register(Box::new(metrics.breakers_open.clone()))?;
+        registry.register(Box::new(metrics.breaker_refusals.clone()))?;
         if let Some(http) = http {
             http.register(registry)?;
         }
@@ -206,9 +225,15 @@ impl Metrics {
     pub fn callbacks(&self, so_far: DeliveryMetrics) {
         let DeliveryMetrics { delivered, retried, failed } = so_far;
         for (outcome, count) in [("delivered", delivered), ("retried", retried), ("failed", failed)] {
-            let counter = self.callbacks.with_label_values(&[outcome]);
-            counter.inc_by(count.saturating_sub(counter.get()));
+            raise(&self.callbacks.with_label_values(&[outcome]), count);
         }
+    }
+
+    /// Breakers of one side, `registry` or `callback`, so far.
+    pub fn breakers(&self, side: &'static str, so_far: BreakerMetrics) {
+        let open = i64::try_from(so_far.open).unwrap_or(i64::MAX);
+        self.breakers_open.with_label_values(&[side]).set(open);
+        raise(&self.breaker_refusals.with_label_values(&[side]), so_far.refused);
     }
 
     /// All metrics in Prometheus' text format.
@@ -220,6 +245,11 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// Brings a counter to what was counted elsewhere.
+fn raise(counter: &IntCounter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
 }
 
 fn opts(metric: Metric) -> Opts {

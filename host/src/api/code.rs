@@ -81,6 +81,12 @@ pub const CODES: &[Code] = &[
         "Name the repositories to the service by hand.",
     ),
     row(
+        "circuit_open",
+        503,
+        "The registry keeps failing",
+        "Look at the registry: it failed several times in a row. It is asked again after the time of `Retry-After`.",
+    ),
+    row(
         "config_too_large",
         422,
         "The image's configuration is too large",

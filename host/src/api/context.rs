@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::problem::Problem;
+use crate::breaker::{Breakers, Sign};
 use crate::callbacks::{CallbackRules, Deliveries};
 use crate::connection::{Connection, Given, confine, find};
 use crate::drivers::Drivers;
@@ -26,6 +27,8 @@ pub struct Context {
     pub drivers: Drivers,
     /// Accepted operations.
     pub queue: Arc<dyn Queue>,
+    /// Of registries, by their host.
+    pub breakers: Breakers,
     /// The counters.
     pub metrics: Metrics,
     /// Asked for its counters.
@@ -70,15 +73,18 @@ impl Context {
         Ok((registry, connection))
     }
 
-    /// Runs one call of a session, and counts it.
+    /// Runs one call of a session, and counts it. Fails at once while its registry is left alone.
     pub(super) async fn call<T>(
         &self,
         registry: &Registry,
         call: impl Future<Output = Result<T, RegistryError>>,
     ) -> Result<T, Problem> {
+        let driver = &registry.driver().name;
+        let pass =
+            self.breakers.admit(registry.host()).map_err(|open| Problem::of(&open).with_driver(driver))?;
         let started = Instant::now();
         let outcome = call.await;
-        let driver = &registry.driver().name;
+        pass.tell(outcome.as_ref().map_or_else(RegistryError::sign, |_| Sign::Alive));
         let code = outcome.as_ref().err().map_or("ok", |e| e.code());
         self.metrics.driver_call(driver, code);
         tracing::debug!(driver, outcome = code, seconds = started.elapsed().as_secs_f64(), "driver call");

@@ -256,3 +256,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_same_registry_has_one_name_however_it_is_written() {
+    // (type, base, region, name)
+    let rows = [
+        ("harbor-cr", " Registry.Example ", "", "registry.example:443"),
+        ("Harbor-CR", "https://registry.example/team", "", "registry.example:443"),
+        ("harbor-cr", "registry.example:5000", "", "registry.example:5000"),
+        ("harbor-cr", "http://u:hunter2@registry.example", "", "registry.example:80"),
+        ("oci-layout", "/srv/images", "", "/srv/images"),
+        ("Docker-Hub", "", "", "docker-hub"),
+        ("ecr", "", "eu-west-1", "ecr/eu-west-1"),
+        ("ecr", "1.dkr.ecr.us-east-1.amazonaws.com", "us-east-1", "1.dkr.ecr.us-east-1.amazonaws.com:443"),
+    ];
+    for (registry_type, base, region, expected) in rows {
+        let fields = [("registryBase", base), ("extra.region", region), ("password", "hunter2")]
+            .map(|(name, value)| (name.to_owned(), SecretString::from(value)));
+        assert_eq!(Connection::new(registry_type, fields).host(), expected);
+    }
+}

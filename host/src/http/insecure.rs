@@ -58,7 +58,7 @@ impl FromStr for InsecureRegistries {
 
 /// Scheme, host and port of a `registryBase`; `https` where it names no scheme. `None` for what is no address, such as
 /// the directory of a local registry.
-pub(super) fn authority(base: &str) -> Option<Url> {
+pub(crate) fn authority(base: &str) -> Option<Url> {
     let base = base.trim();
     let url = if base.contains("://") { Url::parse(base) } else { Url::parse(&format!("https://{base}")) };
     let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;

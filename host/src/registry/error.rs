@@ -3,6 +3,7 @@
 use regent_oci::Digest;
 use regent_transport::{Class, Fault, Retry, TransportError};
 
+use crate::breaker::Sign;
 use crate::drivers;
 
 /// Why a registry could not be read.
@@ -86,6 +87,27 @@ impl Error {
         }
     }
 
+    /// What it says of the registry's host.
+    pub fn sign(&self) -> Sign {
+        match self {
+            // Of the driver, not of what it asked.
+            Self::Driver(error)
+                if !matches!(error, drivers::Error::Call { .. } | drivers::Error::TimedOut { .. }) =>
+            {
+                Sign::Nothing
+            }
+            // Of the storage behind the registry, which may lack just this blob.
+            Self::Registry { error, .. }
+                if matches!(**error, regent_distribution::Error::RedirectTarget { .. }) =>
+            {
+                Sign::Nothing
+            }
+            // The limits are of what the registry answered.
+            Self::TooDeep { .. } | Self::ConfigTooLarge { .. } => Sign::Alive,
+            _ => Sign::of(self),
+        }
+    }
+
     /// The transport's error, if it is one.
     pub fn transport(&self) -> Option<&TransportError> {
         match self {
@@ -134,6 +156,38 @@ impl Fault for Error {
             Self::Image { .. } => "manifest_invalid",
             Self::TooDeep { .. } => "index_too_deep",
             Self::ConfigTooLarge { .. } => "config_too_large",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use regent_distribution::Subject;
+
+    use super::*;
+
+    #[test]
+    fn the_driver_and_the_storage_behind_do_not_speak_of_the_registry() {
+        use drivers::Error as E;
+        let driver = || "d".to_owned();
+        let connect = TransportError::Connect { host: "r.example".to_owned(), reason: "refused".to_owned() };
+        let target = regent_distribution::Error::RedirectTarget {
+            host: "s.example".to_owned(),
+            subject: Subject::Registry,
+            status: http::StatusCode::FORBIDDEN,
+        };
+        let rows = [
+            (Error::Driver(E::Wedged { driver: driver() }), Sign::Nothing),
+            (Error::Driver(E::Busy { driver: driver() }), Sign::Nothing),
+            (Error::Driver(E::TimedOut { driver: driver(), after: Duration::from_mins(1) }), Sign::Failing),
+            (Error::registry("d", connect.into()), Sign::Failing),
+            (Error::registry("d", target), Sign::Nothing),
+            (Error::TooDeep { image: "a".to_owned(), limit: 3 }, Sign::Alive),
+        ];
+        for (error, expected) in rows {
+            assert_eq!(error.sign(), expected, "{error}");
         }
     }
 }

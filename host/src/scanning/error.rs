@@ -2,6 +2,7 @@
 
 use regent_transport::{Class, Fault, Retry};
 
+use crate::breaker::Sign;
 use crate::registry;
 
 /// Why an image could not be scanned.
@@ -35,6 +36,16 @@ impl Error {
         match self {
             Self::Registry(error) => error.driver(),
             Self::Layer(_) | Self::ImageTooLarge { .. } | Self::Stopped => None,
+        }
+    }
+
+    /// What it says of the registry's host.
+    pub fn sign(&self) -> Sign {
+        match self {
+            Self::Registry(error) => error.sign(),
+            Self::Layer(_) | Self::Stopped => Sign::of(self),
+            // So says the manifest that it answered with.
+            Self::ImageTooLarge { .. } => Sign::Alive,
         }
     }
 }

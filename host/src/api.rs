@@ -27,6 +27,7 @@ pub mod wire;
 
 pub use context::Context;
 
+use crate::admission::RequestPermit;
 use crate::jobs::OperationKind;
 use answer::{Answer, REQUEST_ID};
 use operation::Wait;
@@ -74,9 +75,14 @@ async fn respond<B: Buf>(
     let pattern = route.as_ref().map_or("unknown", Route::pattern);
     let outcome = match route {
         Ok(route) => {
+            let permit = admit(context, &route);
             // An error, so that it is there at every level: faults are logged where they are met, under this id.
             let span = tracing::error_span!("request", id, route = pattern);
-            answer(context, route, &Query::parse(query), headers, body, given_id).instrument(span).await
+            let answer = async {
+                let _permit = permit?;
+                answer(context, route, &Query::parse(query), headers, body, given_id).await
+            };
+            answer.instrument(span).await
         }
         Err(problem) => Err(problem),
     };
@@ -137,6 +143,14 @@ async fn answer<B: Buf>(
         Route::Metrics => agent::metrics(context).await,
         Route::OpenApi => Ok(Answer::ok(&openapi::document())),
     }
+}
+
+/// The right to be answered. What tells how the agent is doing has it always.
+fn admit(context: &Context, route: &Route) -> Result<Option<RequestPermit>, Problem> {
+    if matches!(route, Route::Healthcheck | Route::Readiness | Route::Metrics) {
+        return Ok(None);
+    }
+    context.admission.request().map(Some).map_err(|refused| Problem::of(&refused))
 }
 
 /// The caller's id of the request, where it can be repeated in headers and logs.

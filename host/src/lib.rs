@@ -10,6 +10,7 @@ pub mod settings;
 
 pub mod server;
 
+pub mod admission;
 pub mod api;
 pub mod connection;
 

@@ -8,6 +8,7 @@ use hyper_util::service::TowerToHyperService;
 use regent_transport::{Class, Fault, Retry};
 use tokio::task::JoinSet;
 
+use crate::admission::Admission;
 use crate::api::{self, Context};
 use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
@@ -163,6 +164,7 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     let context = Context {
         drivers,
         queue,
+        admission: Admission::new(settings.admission, settings.data_dir.clone()),
         breakers: Breakers::new(BreakerConfig::default()),
         metrics,
         deliveries,

@@ -41,6 +41,8 @@ pub struct Settings {
     pub max_active_operations: usize,
     /// `REGENT_QUEUE_LENGTH`.
     pub queue_length: usize,
+    /// Up to where more is accepted.
+    pub admission: AdmissionSettings,
     /// `REGENT_SCAN_COMPAT`.
     pub compat: Compat,
     /// `REGENT_PLUGIN_DIR`.
@@ -102,6 +104,17 @@ pub struct CallbackSettings {
     pub deadline: Duration,
     /// `REGENT_CALLBACK_TIMEOUT`.
     pub timeout: Duration,
+}
+
+/// Up to where operations and requests are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdmissionSettings {
+    /// `REGENT_MIN_FREE_DISK`.
+    pub min_free_disk_bytes: u64,
+    /// `REGENT_MAX_MEMORY`; `None` for the container's limit, if it has one.
+    pub max_memory_bytes: Option<u64>,
+    /// `REGENT_MAX_REQUESTS`.
+    pub max_requests: usize,
 }
 
 /// Authorities and proxies for outgoing requests.
@@ -182,6 +195,13 @@ impl Settings {
                 .count("MAX_ACTIVE_OPERATIONS")
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
             queue_length: read.count("REGENT_QUEUE_LENGTH").unwrap_or(1000),
+            admission: AdmissionSettings {
+                min_free_disk_bytes: read
+                    .parsed("REGENT_MIN_FREE_DISK", parse::positive)
+                    .unwrap_or(256 << 20),
+                max_memory_bytes: read.parsed("REGENT_MAX_MEMORY", parse::positive),
+                max_requests: read.count("REGENT_MAX_REQUESTS").unwrap_or(512),
+            },
             compat: read
                 .word("REGENT_SCAN_COMPAT", |w| if w == "9.20" { Compat::V9_20 } else { Compat::V9_8 })
                 .unwrap_or_default(),

@@ -7,6 +7,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::admission::AdmissionMetrics;
 use crate::breaker::BreakerMetrics;
 use crate::callbacks::DeliveryMetrics;
 use crate::http::HttpMetrics;
@@ -79,6 +80,11 @@ const CALLBACKS: Metric = metric(
     &["outcome"],
     "Tries to deliver a callback: `delivered`, `retried`, `failed`",
 );
+const REFUSALS: Metric = metric(
+    "regent_refusals_total",
+    &["reason"],
+    "Operations that were not accepted for want of `disk` or `memory`, and `requests` that were too many",
+);
 const BREAKERS_OPEN: Metric = metric(
     "regent_breakers_open",
     &["side"],
@@ -106,6 +112,7 @@ pub const METRICS: &[Metric] = &[
     LAYERS,
     DRIVER_CALLS,
     CALLBACKS,
+    REFUSALS,
     BREAKERS_OPEN,
     BREAKER_REFUSALS,
     HTTP_REQUESTS,
@@ -137,6 +144,7 @@ pub struct Metrics {
     layers: IntCounterVec,
     driver_calls: IntCounterVec,
     callbacks: IntCounterVec,
+    refusals: IntCounterVec,
     breakers_open: IntGaugeVec,
     breaker_refusals: IntCounterVec,
 }
@@ -158,6 +166,7 @@ impl Metrics {
             layers: counters(LAYERS)?,
             driver_calls: counters(DRIVER_CALLS)?,
             callbacks: counters(CALLBACKS)?,
+            refusals: counters(REFUSALS)?,
             breakers_open: IntGaugeVec::new(opts(BREAKERS_OPEN), BREAKERS_OPEN.labels)?,
             breaker_refusals: counters(BREAKER_REFUSALS)?,
         };
@@ -174,6 +183,7 @@ impl Metrics {
         registry.register(Box::new(metrics.layers.clone()))?;
         registry.register(Box::new(metrics.driver_calls.clone()))?;
         registry.register(Box::new(metrics.callbacks.clone()))?;
+        registry.register(Box::new(metrics.refusals.clone()))?;
         registry.register(Box::new(metrics.breakers_open.clone()))?;
         registry.register(Box::new(metrics.breaker_refusals.clone()))?;
         if let Some(http) = http {
@@ -226,6 +236,14 @@ impl Metrics {
         let DeliveryMetrics { delivered, retried, failed } = so_far;
         for (outcome, count) in [("delivered", delivered), ("retried", retried), ("failed", failed)] {
             raise(&self.callbacks.with_label_values(&[outcome]), count);
+        }
+    }
+
+    /// What was refused for want of room so far.
+    pub fn refusals(&self, so_far: AdmissionMetrics) {
+        let AdmissionMetrics { disk, memory, requests } = so_far;
+        for (reason, count) in [("disk", disk), ("memory", memory), ("requests", requests)] {
+            raise(&self.refusals.with_label_values(&[reason]), count);
         }
     }
 

@@ -6,6 +6,7 @@ use super::answer::Answer;
 use super::context::Context;
 use super::problem::Problem;
 use super::wire;
+use crate::admission::Refused;
 use crate::drivers::{DriverInfo, DriverState, Drivers};
 use crate::jobs::QueueCounts;
 
@@ -21,6 +22,10 @@ pub(super) async fn readiness(context: &Context) -> Result<Answer, Problem> {
     let data_dir = context.data_dir.clone();
     let data = run_blocking(move || tempfile::Builder::new().prefix(".ready-").tempfile_in(data_dir)).await?;
     let check = |name, ok, detail: String| wire::ReadinessCheck { name, ok, detail };
+    let room = |name, outcome: Result<(), Refused>| match outcome {
+        Ok(()) => check(name, true, "there is enough".to_owned()),
+        Err(refused) => check(name, false, refused.to_string()),
+    };
     let checks = vec![
         check("serving", !stopping, if stopping { "stopping" } else { "serving" }.to_owned()),
         check("drivers", drivers > 0, format!("{drivers} drivers serve")),
@@ -34,6 +39,8 @@ pub(super) async fn readiness(context: &Context) -> Result<Answer, Problem> {
                 check("data", false, format!("the data directory can't be written: {}", error.kind()))
             }
         },
+        room("disk", context.admission.disk().await),
+        room("memory", context.admission.memory().await),
     ];
     let ready = checks.iter().all(|check| check.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -60,6 +67,7 @@ pub(super) async fn metrics(context: &Context) -> Result<Answer, Problem> {
         }
     }
     context.metrics.callbacks(context.deliveries.metrics());
+    context.metrics.refusals(context.admission.metrics());
     context.metrics.breakers("registry", context.breakers.metrics());
     let text = context.metrics.text();
     let text = text.map_err(|e| {

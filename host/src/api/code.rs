@@ -142,6 +142,12 @@ pub const CODES: &[Code] = &[
         "Try again; if it stays, the registry's storage or a cache in between is corrupt.",
     ),
     row(
+        "disk_full",
+        503,
+        "The data directory is nearly full",
+        "Make room in `REGENT_DATA_DIR`; operations are accepted again when `REGENT_MIN_FREE_DISK` is free.",
+    ),
+    row(
         "disk_unwritable",
         507,
         "The layer store can't be written",
@@ -307,6 +313,12 @@ pub const CODES: &[Code] = &[
         404,
         "No such operation",
         "Finished operations are forgotten after a while, and all of them when the agent restarts.",
+    ),
+    row(
+        "overloaded",
+        503,
+        "The agent has too much to do",
+        "Wait as `Retry-After` says; the detail names the limit. Give the agent more memory, or add a replica.",
     ),
     row("paging_limit", 502, "A listing without end", "Look at the registry: it names ever more pages."),
     row(

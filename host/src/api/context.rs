@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::problem::Problem;
+use crate::admission::Admission;
 use crate::breaker::{Breakers, Sign};
 use crate::callbacks::{CallbackRules, Deliveries};
 use crate::connection::{Connection, Given, confine, find};
@@ -27,6 +28,8 @@ pub struct Context {
     pub drivers: Drivers,
     /// Accepted operations.
     pub queue: Arc<dyn Queue>,
+    /// Whether there is room for more.
+    pub admission: Admission,
     /// Of registries, by their host.
     pub breakers: Breakers,
     /// The counters.

@@ -12,6 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::admission::Admission;
 use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::drivers::{Drivers, DriversConfig};
@@ -20,6 +21,8 @@ use crate::jobs::MemoryQueue;
 use crate::settings::Settings;
 use crate::shutdown::{self, Trigger};
 use crate::telemetry::Metrics;
+
+mod overload;
 
 /// A driver whose user name says how it behaves.
 mod scripted {
@@ -186,6 +189,7 @@ impl Agent {
         let context = Context {
             drivers: Drivers::with_native(DriversConfig::new(Vec::new()), http.clone(), &native),
             queue: Arc::new(MemoryQueue::new(settings.queue_length)),
+            admission: Admission::new(settings.admission, dir.path().to_owned()),
             breakers: Breakers::new(BreakerConfig::default()),
             metrics: Metrics::new(None).unwrap(),
             deliveries: Deliveries::new(&http, DeliveryPolicy::new(settings.callbacks.timeout)),
@@ -301,22 +305,6 @@ async fn what_goes_wrong_is_a_problem_with_its_own_code() {
     }
     assert_eq!(agent.get("ada", "/scan").await.headers["allow"], "POST");
     assert_eq!(agent.get("ada", "/list/other").await.json()["driver"], "scripted");
-}
-
-#[tokio::test]
-async fn a_registry_that_keeps_failing_is_left_alone_and_the_answer_tells_for_how_long() {
-    let agent = Agent::new();
-    for _ in 0..5 {
-        assert_eq!(agent.get("down", "/list").await.problem(), (502, "registry_unreachable".to_owned()));
-    }
-    let refused = agent.get("ada", "/list/team/app").await;
-    assert_eq!(refused.problem(), (503, "circuit_open".to_owned()));
-    assert_eq!(refused.json()["driver"], "scripted");
-    let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
-    assert!((1..=5).contains(&wait), "{wait}");
-    let metrics = agent.get("-", "/metrics").await.text;
-    assert!(metrics.contains("regent_breakers_open{side=\"registry\"} 1"), "{metrics}");
-    assert!(metrics.contains("regent_breaker_refusals_total{side=\"registry\"} 1"), "{metrics}");
 }
 
 #[tokio::test]

@@ -153,6 +153,12 @@ pub const SETTINGS: &[Setting] = &[
         .default("2m", "the broker has no limit of its own, and hangs while its connection is down"),
     setting("REGENT_QUEUE_LENGTH", Kind::Count, "Operations that may wait, run or be delivered; more are answered 429.")
         .default("1000", "bounds memory at some MiB for waiting operations"),
+    setting("REGENT_MIN_FREE_DISK", Kind::Bytes, "Free space of the data directory below which no operation is accepted.")
+        .default("268435456", "what runs goes on, and its outcome has to be kept"),
+    setting("REGENT_MAX_MEMORY", Kind::Bytes, "Memory of the agent; no operation is accepted while it uses more than 90 % of it.")
+        .unset("the container's limit (`memory.max`, `memory.high`), if it has one"),
+    setting("REGENT_MAX_REQUESTS", Kind::Count, "Requests that are answered at once; more get 503. `/healthcheck`, `/readiness` and `/metrics` are always answered.")
+        .default("512", "a Broker Client has some tens"),
     setting("REGENT_LOCAL_ROOT", Kind::Path, "Directory below which requests may name local images.")
         .unset("requests may not name local images"),
     setting("REGENT_SCAN_COMPAT", Kind::OneOf(&["9.8", "9.20"]), "Release of the scanner being replaced whose results are matched.")

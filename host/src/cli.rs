@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use regent_oci::{Platform, RepositoryName};
+use url::Url;
 
 mod connection;
 mod demo;
@@ -15,6 +16,7 @@ mod failure;
 mod image;
 mod inspect;
 mod list;
+mod operations;
 mod output;
 mod parts;
 mod progress;
@@ -23,6 +25,8 @@ mod scan;
 mod tags;
 
 pub use failure::Failure;
+
+use crate::jobs::OperationId;
 
 /// A container-registry agent: lists, inspects and scans images of registries inside your network.
 #[derive(Debug, Parser)]
@@ -90,6 +94,12 @@ enum Command {
         #[command(subcommand)]
         command: DriversCommand,
     },
+    /// Look at the operations of a running agent, and decide about those whose outcome could not be delivered.
+    #[command(
+        after_help = "Examples:\n  regent operations list --dead-letters\n  regent operations redeliver \
+        01890a5d-ac96-774b-bcce-b302099a8057 --agent http://regent:17500"
+    )]
+    Operations(OperationsArgs),
     /// Walk through settings, drivers and a connection step by step, and say what to mend.
     #[command(
         after_help = "Examples:\n  regent doctor\n  regent doctor --type harbor-cr --registry harbor.example.com \
@@ -110,6 +120,48 @@ enum DriversCommand {
         /// Print JSON, with everything there is.
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct OperationsArgs {
+    #[command(subcommand)]
+    command: OperationsCommand,
+    /// The agent; without it the one that listens on this machine at `SNYK_PORT`.
+    #[arg(long, value_name = "URL", global = true, value_parser = operations::agent_url)]
+    agent: Option<Url>,
+}
+
+#[derive(Debug, Subcommand)]
+enum OperationsCommand {
+    /// List operations, the oldest first: id, state, kind, time of acceptance, image, and what came of it.
+    List {
+        /// Only those whose outcome could not be delivered.
+        #[arg(long)]
+        dead_letters: bool,
+        /// Print JSON, as the agent says it.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one operation.
+    Show {
+        /// Its id.
+        id: OperationId,
+        /// Print JSON, as the agent says it.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Deliver the outcome of dead letters again.
+    Redeliver {
+        /// Their ids.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<OperationId>,
+    },
+    /// Forget operations that have ended.
+    Drop {
+        /// Their ids.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<OperationId>,
     },
 }
 
@@ -226,6 +278,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Drivers { command: DriversCommand::Inspect { file, json } } => {
                 drivers::inspect(file.as_deref(), json)
             }
+            Command::Operations(arguments) => operations::run(&arguments).await,
             Command::Doctor(registry) => doctor::run(&registry).await,
         }
     });

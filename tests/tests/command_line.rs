@@ -5,10 +5,13 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use regent_tests::agent::{Agent, Connection};
 use regent_tests::artifacts::{plugin_directory, regent};
 use regent_tests::image::{Compression, Flavor, Image, ImageBuilder, Layer, alpine_layer, debian_layer};
 use regent_tests::registry::{Auth, Registry};
+use regent_tests::sink::Sink;
 use serde_json::{Value, json};
 
 const USERNAME: &str = "robot";
@@ -399,16 +402,77 @@ async fn drivers_settings_and_connections_are_looked_at() {
     assert!(none.err.contains("REGENT_PLUGIN_DIR"), "{none:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_delivers_a_dead_letter_again_and_drops_it() {
+    let registry = registry_with(&image()).await;
+    let (authority, sink, desk) = (registry.authority(), Sink::start().await, Desk::new());
+    let environment = [
+        ("BROKER_CLIENT_URL", sink.url()),
+        ("REGENT_INSECURE_REGISTRIES", authority.clone()),
+        ("REGENT_CALLBACK_DEADLINE", "1s".to_owned()),
+    ];
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let agent = Agent::start(desk.plugins.path(), &environment).await;
+    let port = agent.port().to_string();
+    let operations = |arguments: &[&str]| {
+        desk.run_with(&[&["operations"], arguments].concat(), &[("SNYK_PORT", &port)], None)
+    };
+    assert_eq!(operations(&["list"]).data(), "");
+
+    sink.fail_with(&[503; 1000]);
+    let credentials = Connection::new("oci-cr", &authority, USERNAME, PASSWORD).encoded();
+    let accepted = agent.post("/scan", &json!({ "image": "team/app:1.0", "credentials": credentials })).await;
+    let accepted = accepted.expect(202);
+    let id = accepted["operationId"].as_str().unwrap();
+    let mut dead = operations(&["list", "--dead-letters"]);
+    while dead.data().is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        dead = operations(&["list", "--dead-letters"]);
+    }
+    assert!(dead.data().starts_with(&format!("{id}  dead_lettered  scan")), "{dead:?}");
+    let shown = operations(&["show", id, "--json"]).json();
+    assert_eq!(shown["undelivered"]["type"], "callback_undeliverable", "{shown}");
+
+    sink.fail_with(&[]);
+    let told = operations(&["redeliver", id]);
+    assert_eq!(told.data(), "");
+    assert!(told.err.contains(id), "{told:?}");
+    assert_eq!(sink.wait_for("/import/done", id).await.body["status"], "succeeded");
+    while operations(&["show", id, "--json"]).json()["state"] != "done" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(operations(&["show", id]).data().contains("state        done\n"));
+    operations(&["drop", id]).data();
+    let gone = operations(&["show", id]);
+    assert_eq!((gone.exit, gone.out.as_str()), (4, ""), "{gone:?}");
+    assert!(gone.err.contains("(operation_unknown)"), "{gone:?}");
+
+    assert_eq!(operations(&["show", "1"]).exit, 2);
+    let elsewhere = operations(&["list", "--agent", "http://127.0.0.1:9"]);
+    assert_eq!(elsewhere.exit, 5, "{elsewhere:?}");
+    assert!(elsewhere.err.contains("127.0.0.1:9"), "{elsewhere:?}");
+}
+
 #[test]
 fn the_help_names_commands_and_exit_codes() {
     let desk = Desk::new();
     let help = desk.run(&["--help"]);
-    for part in
-        ["serve", "demo", "list", "tags", "inspect", "scan", "pull", "drivers", "doctor", "Exit codes: "]
-    {
+    for part in [
+        "serve",
+        "demo",
+        "list",
+        "tags",
+        "inspect",
+        "scan",
+        "pull",
+        "drivers",
+        "operations",
+        "doctor",
+        "Exit codes: ",
+    ] {
         assert!(help.data().contains(part), "{part} is missing in\n{}", help.out);
     }
-    for command in ["list", "tags", "inspect", "scan", "pull"] {
+    for command in ["list", "tags", "inspect", "scan", "pull", "operations"] {
         let help = desk.run(&[command, "--help"]);
         assert!(help.data().contains("Example"), "{help:?}");
     }

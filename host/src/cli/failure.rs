@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use http::StatusCode;
 use regent_transport::{Class, Fault};
 
 /// Why a command failed: one line for people, and the number for scripts.
@@ -29,6 +30,23 @@ impl Failure {
         Self { code: "driver_refused".to_owned(), message: message.into(), exit: 6 }
     }
 
+    /// No agent answers where one should.
+    pub(super) fn no_agent(message: impl Into<String>) -> Self {
+        Self { code: "agent_unreachable".to_owned(), message: message.into(), exit: 5 }
+    }
+
+    /// A problem that an agent answered with this status.
+    pub(super) fn answered(status: StatusCode, code: &str, detail: &str) -> Self {
+        let class = match status.as_u16() {
+            401 | 403 => Class::Denied,
+            404 => Class::Absent,
+            413 | 422 | 507 => Class::Limit,
+            429 | 502..=504 => Class::Unavailable,
+            _ => Class::Invalid,
+        };
+        Self { code: code.to_owned(), message: detail.to_owned(), exit: Self::number(class, code) }
+    }
+
     /// Anything that scripts don't tell apart.
     pub(super) fn other(message: impl Into<String>) -> Self {
         Self { code: "failed".to_owned(), message: message.into(), exit: 1 }
@@ -37,6 +55,11 @@ impl Failure {
     /// The exit code.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit)
+    }
+
+    #[cfg(test)]
+    pub(super) fn exit(&self) -> u8 {
+        self.exit
     }
 
     /// The exit code of an error of this class and code.

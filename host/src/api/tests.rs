@@ -22,6 +22,7 @@ use crate::settings::Settings;
 use crate::shutdown::{self, Trigger};
 use crate::telemetry::Metrics;
 
+mod cancellation;
 mod overload;
 
 /// A driver whose user name says how it behaves.

@@ -120,6 +120,8 @@ pub fn drivers_config(settings: &Settings) -> Result<DriversConfig, Error> {
 pub async fn run(settings: Settings) -> Result<(), Error> {
     telemetry::start_logging(settings.log);
     let (trigger, shutdown) = shutdown::channel();
+    // The rest of the grace is for requests that run.
+    let trigger = trigger.with_delay(settings.shutdown_delay.min(settings.shutdown_grace / 2));
     let mut signals = JoinSet::new();
     let on_signal = trigger.clone();
     signals.spawn(async move {

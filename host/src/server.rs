@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use crate::settings::CertificateFiles;
@@ -98,8 +98,8 @@ impl Server {
         if self.certificate.is_some() { "https" } else { "http" }
     }
 
-    /// Answers requests until `shutdown`; then takes no new ones, lets the running ones end within `grace`, and cuts
-    /// what is left.
+    /// Answers requests until `shutdown` closes the door; lets the running ones end within `grace` of its first step, and
+    /// cuts what is left.
     pub async fn run<S, B>(self, service: S, mut shutdown: Shutdown, grace: Duration)
     where
         S: hyper::service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
@@ -122,7 +122,7 @@ impl Server {
         loop {
             while connections.try_join_next().is_some() {}
             let accepted = tokio::select! {
-                () = shutdown.requested() => break,
+                () = shutdown.closing() => break,
                 accepted = accept(&self.listener, &permits) => accepted,
             };
             let (stream, permit) = match accepted {
@@ -148,7 +148,8 @@ impl Server {
             });
         }
         drop(self.listener);
-        if timeout(grace, graceful.shutdown()).await.is_err() {
+        let end = shutdown.requested_at().unwrap_or_else(Instant::now) + grace;
+        if timeout_at(end, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests that were still running were cut off");
         }
         connections.shutdown().await;

@@ -71,6 +71,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `REGENT_SHUTDOWN_GRACE`.
     pub shutdown_grace: Duration,
+    /// `REGENT_SHUTDOWN_DELAY`.
+    pub shutdown_delay: Duration,
     /// What is set, as it may be shown.
     set: Vec<(&'static str, String)>,
 }
@@ -241,6 +243,9 @@ impl Settings {
             shutdown_grace: read
                 .parsed("REGENT_SHUTDOWN_GRACE", parse::duration)
                 .unwrap_or(Duration::from_secs(25)),
+            shutdown_delay: read
+                .parsed("REGENT_SHUTDOWN_DELAY", parse::duration)
+                .unwrap_or(Duration::from_secs(2)),
             set: Vec::new(),
         };
         let Reader { mut faults, set, .. } = read;

@@ -21,6 +21,12 @@ const fn row(code: &'static str, status: u16, title: &'static str, remedy: &'sta
 /// driver may add codes of its own: those get their status from their class.
 pub const CODES: &[Code] = &[
     row(
+        "agent_stopping",
+        503,
+        "The agent is stopping",
+        "Ask another replica, or this one again when it has been started anew.",
+    ),
+    row(
         "archive_damaged",
         502,
         "An archive is damaged",

@@ -30,6 +30,7 @@ pub(super) async fn accept(
     request_id: Option<&str>,
     wait: Wait,
 ) -> Result<Answer, Problem> {
+    context.shutdown.check().map_err(|e| Problem::of(&e))?;
     context.admission.operation().await.map_err(|e| Problem::of(&e))?;
     let request: wire::OperationRequest = serde_json::from_slice(body).map_err(|e| malformed(&e))?;
     let operation = checked(context, headers, kind, request, request_id).await?;

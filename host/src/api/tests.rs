@@ -457,6 +457,10 @@ async fn a_stopping_agent_or_one_without_its_disk_is_not_ready() {
     agent.trigger.request();
     let answer = agent.get("-", "/readiness").await;
     assert_eq!((answer.status, answer.json()["checks"][0]["ok"].clone()), (503, json!(false)));
+    let refused = agent.post("/scan", None, scan().to_string()).await;
+    assert_eq!(refused.problem(), (503, "agent_stopping".to_owned()));
+    assert_eq!(refused.headers["retry-after"], "10");
+    assert_eq!(agent.get("ada", "/list").await.status, 200);
     let agent = Agent::new();
     std::fs::remove_dir(agent.dir.path()).unwrap();
     let answer = agent.get("-", "/readiness").await;

@@ -67,6 +67,18 @@ async fn a_port_that_is_taken_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
+async fn between_the_two_steps_of_a_stop_requests_are_answered() {
+    let (address, trigger, mut tasks) = start(None, Duration::from_hours(1)).await;
+    let trigger = trigger.with_delay(Duration::from_mins(30));
+    trigger.request();
+    let request = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi";
+    assert!(exchange(address, request).await.ends_with("hi"));
+    trigger.request_at_once();
+    tasks.join_next().await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
 async fn stopping_cuts_what_outlasts_the_grace() {
     let (address, trigger, mut tasks) = start(None, Duration::from_millis(20)).await;
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -166,4 +166,6 @@ pub const SETTINGS: &[Setting] = &[
     setting("REGENT_LOG_FORMAT", Kind::OneOf(&["text", "json"]), "Form of the log lines.").default("text", "read by people first"),
     setting("REGENT_SHUTDOWN_GRACE", Kind::Duration, "How long requests and operations may go on after SIGTERM.")
         .default("25s", "below the 30 s after which Kubernetes kills"),
+    setting("REGENT_SHUTDOWN_DELAY", Kind::Duration, "How long after SIGTERM requests are still taken, with `/readiness` red; at most half of the grace, of which it is a part.")
+        .default("2s", "whoever sends requests has looked at `/readiness` by then"),
 ];

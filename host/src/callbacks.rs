@@ -7,10 +7,11 @@ use std::fmt;
 
 use bytes::Bytes;
 use regent_report::ScanResult;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::api::problem::Problem;
-use crate::jobs::{NewOperation, Operation, OperationId, OperationKind, Summary};
+use crate::jobs::{Operation, OperationId, OperationKind, Summary};
 
 mod delivery;
 mod fit;
@@ -20,6 +21,7 @@ pub mod wire;
 pub use delivery::{Deliveries, DeliveryError, DeliveryMetrics, DeliveryPolicy};
 pub use fit::MAX_CALLBACK_BYTES;
 pub use target::{CallbackError, CallbackRules, CallbackTarget, Endpoint};
+pub use wire::About;
 
 /// One callback, ready to be sent.
 #[derive(Clone)]
@@ -35,7 +37,8 @@ pub struct Callback {
 }
 
 /// Which part of an operation's outcome a callback is. With the operation's id it is the idempotency key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The result with this number, from 0.
     Result(usize),
@@ -76,48 +79,46 @@ pub fn bodies(
     operation: &Operation,
     results: &mut [ScanResult],
     summary: &Summary,
-) -> Result<Vec<Callback>, ResultTooLarge> {
-    let Some(target) = &operation.request.callback else { return Ok(Vec::new()) };
-    let about = wire::About::of(operation);
+) -> Result<Vec<(Part, Bytes)>, ResultTooLarge> {
+    let about = About::of(operation);
     match operation.request.kind {
         OperationKind::Pull => Ok(Vec::new()),
         OperationKind::Discover => {
             let body = fit::fit(results, |results| wire::dependencies(&about, results))?;
-            Ok(vec![callback(operation, target, Part::Dependencies, body)])
+            Ok(vec![(Part::Dependencies, body.into())])
         }
         OperationKind::Scan => {
-            let mut callbacks = Vec::with_capacity(results.len() + 1);
+            let mut bodies = Vec::with_capacity(results.len() + 1);
             for (number, result) in results.iter_mut().enumerate() {
                 let one = std::slice::from_mut(result);
                 let body = fit::fit(one, |one| wire::result(&about, one))?;
-                callbacks.push(callback(operation, target, Part::Result(number), body));
+                bodies.push((Part::Result(number), body.into()));
             }
-            let body = wire::succeeded(&about, summary);
-            callbacks.push(callback(operation, target, Part::Done, body));
-            Ok(callbacks)
+            bodies.push((Part::Done, wire::succeeded(&about, summary).into()));
+            Ok(bodies)
         }
     }
 }
 
-/// What is sent for an operation that failed; `None` for one without a callback.
-pub fn failure(operation: &Operation, problem: &Problem) -> Option<Callback> {
-    let NewOperation { kind, callback: target, .. } = &operation.request;
-    let (target, about) = (target.as_ref()?, wire::About::of(operation));
-    let (part, body) = match kind {
-        OperationKind::Pull => return None,
-        OperationKind::Scan => (Part::Done, wire::failed(&about, problem)),
-        OperationKind::Discover => (Part::Dependencies, wire::no_dependencies(&about, problem)),
-    };
-    Some(callback(operation, target, part, body))
+/// What is sent for an operation that failed; empty for one without a callback.
+pub fn failure(kind: OperationKind, about: &About, problem: &Problem) -> Vec<(Part, Bytes)> {
+    match kind {
+        OperationKind::Pull => Vec::new(),
+        OperationKind::Scan => vec![(Part::Done, wire::failed(about, problem).into())],
+        OperationKind::Discover => vec![(Part::Dependencies, wire::no_dependencies(about, problem).into())],
+    }
 }
 
-fn callback(operation: &Operation, target: &CallbackTarget, part: Part, body: String) -> Callback {
-    let endpoint = match part {
-        Part::Result(_) => Endpoint::Result,
-        Part::Done => Endpoint::Done,
-        Part::Dependencies => Endpoint::Dependencies,
-    };
-    Callback { operation: operation.id, part, url: target.url(endpoint), body: body.into() }
+impl Callback {
+    /// A part of an operation's outcome on its way to a target.
+    pub fn new(operation: OperationId, target: &CallbackTarget, part: Part, body: Bytes) -> Self {
+        let endpoint = match part {
+            Part::Result(_) => Endpoint::Result,
+            Part::Done => Endpoint::Done,
+            Part::Dependencies => Endpoint::Dependencies,
+        };
+        Self { operation, part, url: target.url(endpoint), body }
+    }
 }
 
 /// A result that does not fit into a callback, even without what can be left out.

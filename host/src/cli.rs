@@ -157,7 +157,7 @@ enum OperationsCommand {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<OperationId>,
     },
-    /// Forget operations that have ended.
+    /// Forget operations that have ended, and cancel those that wait or run.
     Drop {
         /// Their ids.
         #[arg(required = true, value_name = "ID")]

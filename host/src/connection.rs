@@ -9,7 +9,8 @@ use std::fmt;
 
 use regent_plugin_api::Settings;
 use regent_transport::{Class, Fault, Retry};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 mod confine;
@@ -160,6 +161,19 @@ impl Connection {
         self.fields.keys().map(String::as_str).filter(|field| self.text(field).is_some())
     }
 
+    /// All of it as JSON, to be sealed.
+    pub fn to_secret_json(&self) -> SecretSlice<u8> {
+        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+        let plain = Plain { registry_type: &self.registry_type, fields };
+        serde_json::to_vec(&plain).expect("texts are always written").into()
+    }
+
+    /// What [`Connection::to_secret_json`] made; `None` for anything else.
+    pub fn from_secret_json(text: &SecretSlice<u8>) -> Option<Self> {
+        let plain: Owned = serde_json::from_slice(text.expose_secret()).ok()?;
+        Some(Self { registry_type: plain.registry_type, fields: plain.fields })
+    }
+
     /// SHA-256 over type and all fields, with their lengths.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hash = Sha256::new();
@@ -174,6 +188,27 @@ impl Connection {
         }
         Fingerprint(hash.finalize().into())
     }
+}
+
+impl Fingerprint {
+    /// The digest. It is one of secrets, and goes nowhere as it is.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// A connection on its way to be sealed.
+#[derive(Serialize)]
+struct Plain<'a> {
+    registry_type: &'a str,
+    fields: BTreeMap<&'a str, &'a str>,
+}
+
+/// A connection that was sealed.
+#[derive(Deserialize)]
+struct Owned {
+    registry_type: String,
+    fields: BTreeMap<String, SecretString>,
 }
 
 impl fmt::Debug for Connection {

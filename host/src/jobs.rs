@@ -1,129 +1,38 @@
 //! Operations: what was accepted, and how far it is.
 //!
-//! A scan or pull is accepted into a [`Queue`], leased by a worker, and ends as done or as a dead letter; it never
-//! disappears on the way. The one implementation, [`MemoryQueue`], lasts as long as the process. The trait is cut for
-//! durable ones: everything is asynchronous and may fail, work is leased and renewed, and a queue says whether what it
-//! holds survives a restart.
+//! A scan or pull is accepted into a [`Queue`], leased by a worker that runs it, leased again to deliver what came out, and
+//! ends as done or as a dead letter; it never disappears on the way. What is stored of it is a [`record::Record`], whose
+//! functions are the ways from one [`State`] to another. [`EmbeddedQueue`] keeps records in a file of this machine.
 
-use std::fmt;
-use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use regent_oci::{ImageRef, Platform};
-use regent_report::Options;
+use bytes::Bytes;
 use regent_transport::{BoxFuture, Class, Fault, Retry};
-use uuid::Uuid;
 
-use crate::api::problem::Problem;
-use crate::callbacks::CallbackTarget;
-use crate::connection::Connection;
+use crate::seal::SealError;
 
-mod memory;
+mod embedded;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod lease;
+mod operation;
+pub mod record;
+mod retention;
+mod schedule;
 mod state;
+mod view;
 
-pub use memory::{MemoryQueue, Retention};
-pub use state::{Outcome, State, Summary};
+pub use embedded::EmbeddedQueue;
+pub use lease::{Delivery, Lease, Run, Step, Task, Wish, Work};
+pub use operation::{
+    InvalidOperationId, NewOperation, Operation, OperationId, OperationKind, Priority, ScanOptions,
+};
+pub use retention::Retention;
+pub use state::{Outbox, Outcome, State, Summary};
+pub use view::{OperationView, QueueCounts};
 
-/// Names an operation. A UUID of version 7 (RFC 9562), so that names sort by time.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OperationId(Uuid);
-
-/// A text that is no operation's id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an operation's id is a UUID")]
-pub struct InvalidOperationId;
-
-impl OperationId {
-    /// A new one.
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
-
-impl Default for OperationId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl FromStr for OperationId {
-    type Err = InvalidOperationId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidOperationId> {
-        Uuid::try_parse(text).map(Self).map_err(|_| InvalidOperationId)
-    }
-}
-
-impl fmt::Display for OperationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for OperationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// What is to be done with an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OperationKind {
-    /// Scan it; each result is its own callback, and one more says that this is all.
-    Scan,
-    /// Scan it; one callback of the older form carries everything.
-    Discover,
-    /// Bring it into the layer store. No callback.
-    Pull,
-}
-
-impl OperationKind {
-    /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Scan, Self::Discover, Self::Pull];
-
-    /// In one word, for answers, logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scan => "scan",
-            Self::Discover => "discover",
-            Self::Pull => "pull",
-        }
-    }
-}
-
-/// What a request asks for, checked.
-#[derive(Debug, Clone)]
-pub struct NewOperation {
-    /// The id of the request (`snyk-request-id`): another request with the same id is the same request, delivered twice.
-    pub request_id: Option<String>,
-    /// What is to be done.
-    pub kind: OperationKind,
-    /// With which image.
-    pub image: ImageRef,
-    /// The image as the request spelled it: its name in results and callbacks.
-    pub requested_name: String,
-    /// Which image of an index, unless the options say it.
-    pub platform: Option<Platform>,
-    /// Which registry.
-    pub connection: Connection,
-    /// Where the outcome goes; `None` for a pull.
-    pub callback: Option<CallbackTarget>,
-    /// Returned in every callback as it came.
-    pub correlation_id: Option<String>,
-    /// The scan's options, the operator's among them.
-    pub options: Options,
-}
-
-/// An accepted operation.
-#[derive(Debug, Clone)]
-pub struct Operation {
-    /// Its name.
-    pub id: OperationId,
-    /// When it was accepted.
-    pub accepted_at: SystemTime,
-    /// What was asked for.
-    pub request: NewOperation,
-}
+/// How long a lease lasts when it is not renewed.
+pub const LEASE: Duration = Duration::from_mins(1);
 
 /// The answer to a request that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,64 +41,6 @@ pub struct Accepted {
     pub id: OperationId,
     /// Whether an earlier request with the same id made the operation.
     pub is_repeat: bool,
-}
-
-/// The right to work at an operation, until it has ended or the lease is lost.
-#[derive(Debug, Clone)]
-pub struct Lease {
-    /// The operation.
-    pub operation: Operation,
-    /// Which lease of this operation it is, from 1.
-    pub attempt: u32,
-}
-
-/// How far the holder of a lease has come.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// The outcome is known, and on its way.
-    Deliver(Outcome),
-    /// All is done.
-    Finish(Outcome),
-    /// The outcome could not be delivered, for this reason.
-    DeadLetter(Outcome, Problem),
-}
-
-/// What may be told of an operation. No secret is in it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OperationView {
-    /// Its name.
-    pub id: OperationId,
-    /// What is to be done.
-    pub kind: OperationKind,
-    /// The image as the request spelled it.
-    pub image: String,
-    /// The type of the connection.
-    pub registry_type: String,
-    /// As the request had it.
-    pub correlation_id: Option<String>,
-    /// When it was accepted.
-    pub accepted_at: SystemTime,
-    /// How often it was begun.
-    pub attempts: u32,
-    /// How far it is.
-    pub state: State,
-}
-
-/// How many operations are in which state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct QueueCounts {
-    /// Waiting.
-    pub queued: usize,
-    /// Scanned or pulled.
-    pub running: usize,
-    /// On the way to the Broker Client.
-    pub delivering: usize,
-    /// Done, and not yet forgotten.
-    pub done: usize,
-    /// Waiting for an operator.
-    pub dead_lettered: usize,
-    /// How many may be queued, running or delivering.
-    pub capacity: usize,
 }
 
 /// Why the queue did not do it.
@@ -207,6 +58,27 @@ pub enum QueueError {
     /// The agent is stopping.
     #[error("the agent is stopping and takes no more operations")]
     Closed,
+    /// The store can't keep it now: no space, no permission, no connection.
+    #[error("the queue's store can't be written: {reason}")]
+    Unwritable {
+        /// The system's word.
+        reason: String,
+    },
+    /// What the store holds is not what was put into it.
+    #[error("the queue's store is damaged: {reason}")]
+    Damaged {
+        /// What was found.
+        reason: String,
+    },
+    /// What an operation needs is sealed with a key that the agent does not have.
+    #[error("operation {id}: {source}")]
+    Sealed {
+        /// Its name.
+        id: OperationId,
+        /// Which key.
+        #[source]
+        source: SealError,
+    },
     /// No such operation: never there, or forgotten.
     #[error("there is no operation {id}")]
     Unknown {
@@ -225,32 +97,40 @@ pub enum QueueError {
 
 /// Where operations are between being accepted and being done.
 ///
-/// Dropping a future returned from here is safe: a lease that was not returned is not taken.
+/// What a function has answered is durable. Dropping a future returned from here is safe: what was asked for is done or it is
+/// not, and a lease that was not returned is not taken for longer than [`LEASE`].
 pub trait Queue: Send + Sync {
     /// Takes an operation. A request whose id was seen before gets the first one's operation.
     ///
     /// # Errors
-    /// [`QueueError::Full`] and [`QueueError::Closed`]: the operation was not taken.
+    /// [`QueueError::Full`], [`QueueError::Closed`] and [`QueueError::Unwritable`]: it is not known whether the operation was
+    /// taken; the same request may be made again.
     fn accept(&self, operation: NewOperation) -> BoxFuture<'_, Result<Accepted, QueueError>>;
 
-    /// The operation that waits longest, from now on running. Waits until there is one; also gives out what is left
-    /// after [`Queue::close`], and `None` once nothing is.
+    /// The next work of this kind. Waits until there is some; `None` once the queue is closed. Interactive operations go before
+    /// bulk ones, those of different connections take turns, and those of one connection go in their order.
     ///
     /// # Errors
     /// Of the store.
-    fn lease(&self) -> BoxFuture<'_, Result<Option<Lease>, QueueError>>;
+    fn lease(&self, work: Work) -> BoxFuture<'_, Result<Option<Lease>, QueueError>>;
 
-    /// Says that the holder of a lease is alive.
+    /// Says that the holder of a lease is alive, and asks what is wanted of it.
     ///
     /// # Errors
     /// [`QueueError::WrongState`] and [`QueueError::Unknown`]: the lease is lost, and what is done has to stop.
-    fn renew(&self, lease: &Lease) -> BoxFuture<'_, Result<(), QueueError>>;
+    fn renew<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<Wish, QueueError>>;
 
     /// Notes how far the holder of a lease has come.
     ///
     /// # Errors
-    /// As [`Queue::renew`].
-    fn record(&self, lease: &Lease, step: Step) -> BoxFuture<'_, Result<(), QueueError>>;
+    /// As [`Queue::renew`]; and [`QueueError::Unwritable`]: it is not known whether it was noted, and may be tried again.
+    fn record<'a>(&'a self, lease: &'a Lease, step: Step) -> BoxFuture<'a, Result<(), QueueError>>;
+
+    /// The stored body of a part, counted from 0, of what is being delivered.
+    ///
+    /// # Errors
+    /// [`QueueError::Damaged`]; others of the store.
+    fn body<'a>(&'a self, lease: &'a Lease, part: usize) -> BoxFuture<'a, Result<Bytes, QueueError>>;
 
     /// How far an operation is.
     ///
@@ -276,11 +156,17 @@ pub trait Queue: Send + Sync {
     /// Of the store.
     fn dead_letters(&self) -> BoxFuture<'_, Result<Vec<OperationView>, QueueError>>;
 
-    /// Queues a dead letter anew: the image is scanned again, under the same operation and idempotency keys.
+    /// Delivers what a dead letter still has to deliver, as it was, under the same idempotency keys.
     ///
     /// # Errors
     /// [`QueueError::WrongState`] for what is no dead letter; [`QueueError::Unknown`]; [`QueueError::Full`].
     fn redeliver(&self, id: OperationId) -> BoxFuture<'_, Result<(), QueueError>>;
+
+    /// Asks for an operation to be stopped and reported as cancelled.
+    ///
+    /// # Errors
+    /// [`QueueError::WrongState`] for one whose outcome is known already; [`QueueError::Unknown`].
+    fn cancel(&self, id: OperationId) -> BoxFuture<'_, Result<(), QueueError>>;
 
     /// Forgets an operation that has ended.
     ///
@@ -288,24 +174,32 @@ pub trait Queue: Send + Sync {
     /// [`QueueError::WrongState`] for one that has not; [`QueueError::Unknown`].
     fn forget(&self, id: OperationId) -> BoxFuture<'_, Result<(), QueueError>>;
 
-    /// For metrics.
+    /// For metrics, and for readiness.
     ///
     /// # Errors
     /// Of the store: the agent is not ready while there is one.
     fn counts(&self) -> BoxFuture<'_, Result<QueueCounts, QueueError>>;
 
-    /// Takes no operation from now on.
-    fn close(&self);
+    /// Takes no operation and gives no lease from now on. What is leased can still be recorded.
+    fn close(&self) -> BoxFuture<'_, ()>;
 
-    /// Whether a restarted agent finds what is in it.
-    fn is_durable(&self) -> bool;
+    /// Closes it, and lets go of the store once all that was asked for is done. Nothing can be asked for after that.
+    ///
+    /// # Errors
+    /// Of the store.
+    fn stop(&self) -> BoxFuture<'_, Result<(), QueueError>>;
+
+    /// Where operations are kept, for the log.
+    fn describe(&self) -> String;
 }
 
 impl Fault for QueueError {
     fn class(&self) -> Class {
         match self {
             Self::Full { .. } => Class::Limit,
-            Self::Closed => Class::Unavailable,
+            Self::Closed | Self::Unwritable { .. } => Class::Unavailable,
+            Self::Damaged { .. } => Class::Corrupt,
+            Self::Sealed { .. } => Class::Refused,
             Self::Unknown { .. } => Class::Absent,
             Self::WrongState { .. } => Class::Invalid,
         }
@@ -314,15 +208,20 @@ impl Fault for QueueError {
     fn retry(&self) -> Retry {
         match self {
             Self::Full { retry_after, .. } => Retry::After(*retry_after),
-            Self::Closed => Retry::Backoff,
-            Self::Unknown { .. } | Self::WrongState { .. } => Retry::Never,
+            Self::Closed | Self::Unwritable { .. } => Retry::Backoff,
+            Self::Damaged { .. } | Self::Sealed { .. } | Self::Unknown { .. } | Self::WrongState { .. } => {
+                Retry::Never
+            }
         }
     }
 
     fn code(&self) -> &'static str {
         match self {
             Self::Full { .. } => "queue_full",
-            Self::Closed => "operation_cancelled",
+            Self::Closed => "agent_stopping",
+            Self::Unwritable { .. } => "queue_unwritable",
+            Self::Damaged { .. } => "queue_damaged",
+            Self::Sealed { .. } => "seal_key_unknown",
             Self::Unknown { .. } => "operation_unknown",
             Self::WrongState { .. } => "operation_state",
         }

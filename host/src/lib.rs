@@ -22,9 +22,11 @@ pub mod registry;
 pub mod scanning;
 
 pub mod callbacks;
+pub mod crash_point;
 pub mod jobs;
 pub mod worker;
 
+pub mod seal;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;

@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use hyper_util::service::TowerToHyperService;
 use regent_transport::{Class, Fault, Retry};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::admission::Admission;
 use crate::api::{self, Context};
 use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
+use crate::crash_point;
 use crate::drivers::{Drivers, DriversConfig, Trust};
 use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
-use crate::jobs::{MemoryQueue, Queue};
+use crate::jobs::{EmbeddedQueue, Queue, QueueError, Retention};
 use crate::scanning::{ScanLimits, Scanner};
+use crate::seal::KeyError;
 use crate::server::{Server, ServerError};
 use crate::settings::{DriverTrust, Settings, create_private_dir, environment};
 use crate::shutdown::{self, Shutdown};
-use crate::telemetry::{self, MeteredQueue, Metrics};
+use crate::telemetry::{self, Metrics};
 use crate::worker::{WorkerParts, Workers};
 
 /// Time to connect to a registry, TLS included.
@@ -46,6 +48,15 @@ pub enum Error {
         /// The system's word.
         source: std::io::Error,
     },
+    /// `REGENT_SEAL_KEY` or `REGENT_SEAL_KEY_FILE`.
+    #[error("REGENT_SEAL_KEY: {0}")]
+    SealKeys(#[from] KeyError),
+    /// The queue can't be opened.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The program was stopped while it started.
+    #[error("stopped while starting")]
+    Stopped,
     /// Two counters with one name: a fault of ours.
     #[error("metrics can't be set up")]
     Metrics(#[from] prometheus::Error),
@@ -54,10 +65,13 @@ pub enum Error {
 impl Fault for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Http(_) | Self::InsecureRegistries(_) | Self::Server(_) | Self::DataDir { .. } => {
-                Class::Invalid
-            }
-            Self::Metrics(_) => Class::Internal,
+            Self::Http(_)
+            | Self::InsecureRegistries(_)
+            | Self::Server(_)
+            | Self::DataDir { .. }
+            | Self::SealKeys(_) => Class::Invalid,
+            Self::Queue(error) => error.class(),
+            Self::Stopped | Self::Metrics(_) => Class::Internal,
         }
     }
 
@@ -65,12 +79,15 @@ impl Fault for Error {
         Retry::Never
     }
 
-    fn code(&self) -> &'static str {
+    fn code(&self) -> &str {
         match self {
-            Self::Http(_) | Self::InsecureRegistries(_) | Self::Server(_) | Self::DataDir { .. } => {
-                "setting_invalid"
-            }
-            Self::Metrics(_) => "internal",
+            Self::Http(_)
+            | Self::InsecureRegistries(_)
+            | Self::Server(_)
+            | Self::DataDir { .. }
+            | Self::SealKeys(_) => "setting_invalid",
+            Self::Queue(error) => error.code(),
+            Self::Stopped | Self::Metrics(_) => "internal",
         }
     }
 }
@@ -145,29 +162,37 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     let http = http_client(&settings)?;
     let metrics = Metrics::new(Some(http.metrics()))?;
     let drivers = Drivers::new(drivers_config(&settings)?, http.clone());
-    let queue = Arc::new(MemoryQueue::new(settings.queue_length));
-    let queue: Arc<dyn Queue> = Arc::new(MeteredQueue::new(queue, metrics.clone()));
+    if let Some(point) = settings.crash_point {
+        tracing::warn!(point = point.name(), "the agent kills itself when it comes to this point");
+        crash_point::choose(point);
+    }
+    let queue = open_queue(&settings).await?;
+    let breakers = Breakers::new(BreakerConfig::default());
     let rules = CallbackRules::new(&settings.callbacks);
     let server = Server::bind(settings.listen, settings.port, settings.certificate.as_ref()).await?;
     announce(&settings, &server, &rules);
 
-    let deliveries = Deliveries::new(&http, DeliveryPolicy::new(settings.callbacks.timeout));
+    let callbacks = &settings.callbacks;
+    let deliveries = Deliveries::new(&http, DeliveryPolicy::new(callbacks.timeout, callbacks.deadline));
     let parts = WorkerParts {
         queue: Arc::clone(&queue),
         drivers: drivers.clone(),
+        breakers: breakers.clone(),
         scanner: Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES).matching(settings.compat),
         limits: ScanLimits { max_image_bytes: settings.max_image_size_bytes, ..ScanLimits::default() },
+        run_deadline: settings.scan_deadline,
+        retry: WorkerParts::retry_for(settings.scan_retry),
         deliveries: deliveries.clone(),
-        delivery_deadline: settings.callbacks.deadline,
         layers_dir: settings.data_dir.join("layers"),
+        metrics: metrics.clone(),
     };
     let workers = Workers::start(settings.max_active_operations, parts);
 
     let context = Context {
         drivers,
-        queue,
+        queue: Arc::clone(&queue),
         admission: Admission::new(settings.admission, settings.data_dir.clone()),
-        breakers: Breakers::new(BreakerConfig::default()),
+        breakers,
         metrics,
         deliveries,
         callbacks: Arc::new(rules),
@@ -187,8 +212,29 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
         workers.drain(grace).await;
     };
     tokio::join!(serving, working);
+    if let Err(error) = queue.stop().await {
+        tracing::error!(%error, "the queue could not be closed; what is in it is read at the next start");
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The queue, with what earlier runs left in it.
+async fn open_queue(settings: &Settings) -> Result<Arc<dyn Queue>, Error> {
+    let source = settings.seal_keys.clone();
+    let keys = spawn_blocking(move || source.load()).await.map_err(|_| Error::Stopped)??;
+    let path = settings.data_dir.join("queue.redb");
+    let queue = EmbeddedQueue::open(path, keys.clone(), settings.queue_length, Retention::default()).await?;
+    let counts = queue.counts().await?;
+    tracing::info!(
+        queue = queue.describe(),
+        seal_keys = ?keys,
+        queued = counts.queued + counts.running,
+        delivering = counts.delivering,
+        dead_lettered = counts.dead_lettered,
+        "operations are kept"
+    );
+    Ok(Arc::new(queue))
 }
 
 /// What an operator wants to know of a running agent, once.

@@ -14,6 +14,9 @@ use regent_report::Compat;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::crash_point::CrashPoint;
+use crate::seal::KeySource;
+
 mod document;
 mod parse;
 mod table;
@@ -43,6 +46,14 @@ pub struct Settings {
     pub queue_length: usize,
     /// Up to where more is accepted.
     pub admission: AdmissionSettings,
+    /// `REGENT_SCAN_DEADLINE`.
+    pub scan_deadline: Duration,
+    /// `REGENT_SCAN_RETRY`.
+    pub scan_retry: Duration,
+    /// `REGENT_SEAL_KEY`, `REGENT_SEAL_KEY_FILE`, or a file of the data directory.
+    pub seal_keys: KeySource,
+    /// `REGENT_CRASH_POINT`.
+    pub crash_point: Option<CrashPoint>,
     /// `REGENT_SCAN_COMPAT`.
     pub compat: Compat,
     /// `REGENT_PLUGIN_DIR`.
@@ -182,6 +193,7 @@ impl Settings {
     /// [`SettingsError`], with all faults.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut read = Reader { lookup: &lookup, faults: Vec::new(), set: Vec::new() };
+        let data_dir = read.path("REGENT_DATA_DIR").unwrap_or_else(|| default_data_dir(&lookup));
         let settings = Self {
             listen: read
                 .parsed("REGENT_LISTEN", |t| t.parse().map_err(|_| "must be an IP address".to_owned())),
@@ -196,7 +208,6 @@ impl Settings {
             max_active_operations: read
                 .count("MAX_ACTIVE_OPERATIONS")
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-            queue_length: read.count("REGENT_QUEUE_LENGTH").unwrap_or(1000),
             admission: AdmissionSettings {
                 min_free_disk_bytes: read
                     .parsed("REGENT_MIN_FREE_DISK", parse::positive)
@@ -204,11 +215,18 @@ impl Settings {
                 max_memory_bytes: read.parsed("REGENT_MAX_MEMORY", parse::positive),
                 max_requests: read.count("REGENT_MAX_REQUESTS").unwrap_or(512),
             },
+            queue_length: read.count("REGENT_QUEUE_LENGTH").unwrap_or(10_000),
+            scan_deadline: read
+                .parsed("REGENT_SCAN_DEADLINE", parse::duration)
+                .unwrap_or(Duration::from_hours(2)),
+            scan_retry: read.parsed("REGENT_SCAN_RETRY", parse::duration).unwrap_or(Duration::from_mins(15)),
+            seal_keys: read.seal_keys(&data_dir),
+            crash_point: read.parsed("REGENT_CRASH_POINT", parse::crash_point),
             compat: read
                 .word("REGENT_SCAN_COMPAT", |w| if w == "9.20" { Compat::V9_20 } else { Compat::V9_8 })
                 .unwrap_or_default(),
             plugin_dir: read.path("REGENT_PLUGIN_DIR"),
-            data_dir: read.path("REGENT_DATA_DIR").unwrap_or_else(|| default_data_dir(&lookup)),
+            data_dir,
             local_root: read.path("REGENT_LOCAL_ROOT"),
             driver_bindings: read.bindings(),
             driver_trust: read
@@ -401,6 +419,19 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
                 self.faults.push(("HTTPS_CERT", "must be set together with HTTPS_KEY".to_owned()));
                 None
             }
+        }
+    }
+
+    fn seal_keys(&mut self, data_dir: &Path) -> KeySource {
+        match (self.text("REGENT_SEAL_KEY"), self.path("REGENT_SEAL_KEY_FILE")) {
+            (Some(_), Some(_)) => {
+                self.faults
+                    .push(("REGENT_SEAL_KEY", "can't be set together with REGENT_SEAL_KEY_FILE".to_owned()));
+                KeySource::Generated(data_dir.to_owned())
+            }
+            (Some(keys), None) => KeySource::Given(SecretString::from(keys)),
+            (None, Some(path)) => KeySource::File(path),
+            (None, None) => KeySource::Generated(data_dir.join("seal.key")),
         }
     }
 

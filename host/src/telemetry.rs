@@ -14,10 +14,6 @@ use crate::http::HttpMetrics;
 use crate::jobs::Summary;
 use crate::settings::{LogFormat, LogSettings};
 
-mod metered;
-
-pub use metered::MeteredQueue;
-
 /// Starts logging to stderr. A second call changes nothing.
 pub fn start_logging(settings: LogSettings) {
     use tracing_subscriber::EnvFilter;

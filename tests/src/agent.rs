@@ -30,6 +30,9 @@ impl Agent {
             .env("REGENT_LISTEN", "127.0.0.1")
             .env("REGENT_PLUGIN_DIR", plugins)
             .env("REGENT_DATA_DIR", data.path())
+            // A failure is seen at once, unless a test is about beginning again.
+            .env("REGENT_SCAN_RETRY", "1ms")
+            .env("REGENT_SHUTDOWN_DELAY", "1ms")
             .envs(environment.iter().copied());
         let mut process = Process::start("regent", &mut command);
         process.wait_for_port(port).await;

@@ -1,6 +1,7 @@
 //! What a report is made from, besides the findings and the options.
 
 use regent_oci::{Digest, ImageConfig};
+use serde::{Deserialize, Serialize};
 
 /// The image itself, as manifest and configuration tell it.
 #[derive(Debug, Clone)]
@@ -55,11 +56,13 @@ pub struct Digests {
 }
 
 /// The release of the scanner being replaced whose results are matched.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compat {
     /// 9.8.
     #[default]
+    #[serde(rename = "9.8")]
     V9_8,
     /// 9.20.
+    #[serde(rename = "9.20")]
     V9_20,
 }

@@ -69,6 +69,7 @@ pub(super) async fn metrics(context: &Context) -> Result<Answer, Problem> {
     context.metrics.callbacks(context.deliveries.metrics());
     context.metrics.refusals(context.admission.metrics());
     context.metrics.breakers("registry", context.breakers.metrics());
+    context.metrics.breakers("callback", context.deliveries.breaker_metrics());
     let text = context.metrics.text();
     let text = text.map_err(|e| {
         tracing::error!(error = %e, "metrics could not be written");

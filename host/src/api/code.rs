@@ -303,23 +303,24 @@ pub const CODES: &[Code] = &[
         "Check the name, and that the credentials may see it.",
     ),
     row(
+        "operation_abandoned",
+        500,
+        "The agent died each time",
+        "Report the image with the agent's log: something in it brings the agent or a driver down.",
+    ),
+    row(
         "operation_cancelled",
         503,
         "The operation was cancelled",
-        "Ask again: the agent stopped before it was done.",
+        "Ask again if it is wanted after all: somebody asked for it to be stopped.",
     ),
     row(
         "operation_state",
         409,
         "Not in this state of the operation",
-        "Only dead-lettered operations can be redelivered, and only finished ones dropped.",
+        "Only dead-lettered operations can be redelivered; what is being delivered can be neither cancelled nor dropped.",
     ),
-    row(
-        "operation_unknown",
-        404,
-        "No such operation",
-        "Finished operations are forgotten after a while, and all of them when the agent restarts.",
-    ),
+    row("operation_unknown", 404, "No such operation", "Finished operations are forgotten after a day."),
     row(
         "overloaded",
         503,
@@ -359,10 +360,22 @@ pub const CODES: &[Code] = &[
         "Ask for one of the platforms that the detail lists.",
     ),
     row(
+        "queue_damaged",
+        500,
+        "The queue's store is damaged",
+        "Stop the agent and see `docs/operating.md`, *When the queue is damaged*.",
+    ),
+    row(
         "queue_full",
         429,
         "Too many operations wait",
         "Wait as `Retry-After` says; raise `MAX_ACTIVE_OPERATIONS` or `REGENT_QUEUE_LENGTH`, or add a replica.",
+    ),
+    row(
+        "queue_unwritable",
+        503,
+        "The queue can't be written",
+        "Check space and permissions of `REGENT_DATA_DIR`, or the NATS server; nothing that was accepted is lost.",
     ),
     row("rate_limited", 429, "The registry throttles", "Wait, or use credentials with a higher limit."),
     row(
@@ -445,6 +458,12 @@ pub const CODES: &[Code] = &[
         500,
         "A scan stopped before its end",
         "Report it with the log around the operation id.",
+    ),
+    row(
+        "seal_key_unknown",
+        500,
+        "Something is sealed with another key",
+        "Give the agent the key of this id again, behind the one that is to seal from now on (`REGENT_SEAL_KEY`).",
     ),
     row("setting_invalid", 400, "A field of the connection can't be used", "The detail names the field."),
     row(

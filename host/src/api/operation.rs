@@ -2,14 +2,14 @@
 
 use http::{HeaderMap, StatusCode};
 use regent_oci::ImageRef;
-use regent_report::Options;
 
 use super::answer::Answer;
 use super::context::Context;
 use super::listing::parse_platform;
 use super::problem::Problem;
 use super::wire;
-use crate::jobs::{NewOperation, OperationId, OperationKind, Outcome};
+use crate::crash_point::{CrashPoint, reached};
+use crate::jobs::{NewOperation, OperationId, OperationKind, Outcome, Priority, QueueError, ScanOptions};
 
 /// The longest `correlationId` that is kept, in bytes: it goes into every callback.
 const MAX_CORRELATION_ID_BYTES: usize = 1024;
@@ -33,8 +33,9 @@ pub(super) async fn accept(
     context.shutdown.check().map_err(|e| Problem::of(&e))?;
     context.admission.operation().await.map_err(|e| Problem::of(&e))?;
     let request: wire::OperationRequest = serde_json::from_slice(body).map_err(|e| malformed(&e))?;
-    let operation = checked(context, headers, kind, request, request_id).await?;
+    let operation = checked(context, headers, kind, request, request_id, wait).await?;
     let accepted = context.queue.accept(operation).await.map_err(|e| Problem::of(&e))?;
+    reached(CrashPoint::AcceptStored);
     tracing::info!(operation = %accepted.id, kind = kind.as_str(), repeat = accepted.is_repeat, "accepted");
     if wait == Wait::UntilEnded {
         let view = context.queue.ended(accepted.id).await.map_err(|e| Problem::of(&e))?;
@@ -57,14 +58,23 @@ pub(super) async fn show(context: &Context, id: &str) -> Result<Answer, Problem>
     Ok(Answer::ok(&wire::Operation::from(&view)))
 }
 
+/// Forgets an operation that has ended, and cancels one that waits or runs.
 pub(super) async fn drop(context: &Context, id: &str) -> Result<Answer, Problem> {
-    context.queue.forget(parse_id(id)?).await.map_err(|e| Problem::of(&e))?;
-    Ok(Answer::empty())
+    let id = parse_id(id)?;
+    match context.queue.forget(id).await {
+        Ok(()) => return Ok(Answer::empty()),
+        Err(QueueError::WrongState { .. }) => {}
+        Err(error) => return Err(Problem::of(&error)),
+    }
+    context.queue.cancel(id).await.map_err(|e| Problem::of(&e))?;
+    reached(CrashPoint::CancelStored);
+    Ok(Answer::json(StatusCode::ACCEPTED, &wire::Accepted { operation_id: id.to_string() }))
 }
 
 pub(super) async fn redeliver(context: &Context, id: &str) -> Result<Answer, Problem> {
     let id = parse_id(id)?;
     context.queue.redeliver(id).await.map_err(|e| Problem::of(&e))?;
+    reached(CrashPoint::RedeliverStored);
     Ok(Answer::json(StatusCode::ACCEPTED, &wire::Accepted { operation_id: id.to_string() }))
 }
 
@@ -75,6 +85,7 @@ async fn checked(
     kind: OperationKind,
     request: wire::OperationRequest,
     request_id: Option<&str>,
+    wait: Wait,
 ) -> Result<NewOperation, Problem> {
     let field =
         |name: &str, why: &dyn std::fmt::Display| Problem::new("request_malformed", format!("{name}: {why}"));
@@ -83,11 +94,12 @@ async fn checked(
     if request.correlation_id.as_ref().is_some_and(|id| id.len() > MAX_CORRELATION_ID_BYTES) {
         return Err(field("correlationId", &format_args!("has more than {MAX_CORRELATION_ID_BYTES} bytes")));
     }
-    let mut options =
-        Options::parse(&request.options.unwrap_or_default()).map_err(|e| field("options", &e))?;
-    options.compat = context.compat;
-    // A path of this machine, which is none of the caller's.
-    options.file = None;
+    let options = ScanOptions::parse(request.options.unwrap_or_default(), context.compat)
+        .map_err(|e| field("options", &e))?;
+    let priority = request.priority.unwrap_or(match wait {
+        Wait::UntilEnded => Priority::Interactive,
+        Wait::No => Priority::Bulk,
+    });
     let platform =
         request.platform.as_deref().map(parse_platform).transpose()?.or_else(|| options.platform.clone());
     let callback = match kind {
@@ -102,6 +114,7 @@ async fn checked(
     Ok(NewOperation {
         request_id: request_id.map(|id| format!("{}:{id}", kind.as_str())),
         kind,
+        priority,
         image,
         requested_name: request.image,
         platform,

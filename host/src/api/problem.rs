@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use regent_transport::{Class, Fault, Retry};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::code::code;
 
@@ -10,13 +10,13 @@ use super::code::code;
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A problem, as answers, operations and callbacks carry it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The stable code (RFC 9457's `type`, as a reference relative to the documentation).
     #[serde(rename = "type")]
     pub code: String,
     /// What the code is, in a few words.
-    pub title: &'static str,
+    pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
     /// One sentence that an operator can act on.
@@ -66,7 +66,7 @@ impl Problem {
         let (status, title) = row.map_or((500, ""), |row| (row.status, row.title));
         Self {
             code: name.to_owned(),
-            title,
+            title: title.into(),
             status,
             detail: bounded(&detail.into()),
             instance: None,
@@ -117,7 +117,7 @@ impl Problem {
         let mut problem = Self::new(name, detail);
         if code(name).is_none() {
             problem.status = status_of(class);
-            problem.title = title_of(class);
+            problem.title = title_of(class).into();
         }
         problem.retryable = retry != Retry::Never;
         problem.retry_after_secs = match retry {

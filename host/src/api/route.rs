@@ -35,7 +35,7 @@ pub const ROUTES: &[Row] = &[
     row("POST", "/discover", "Accepts a scan; the result comes as one callback of the older form"),
     row("GET", "/operations", "All operations that the agent knows of"),
     row("GET", "/operations/{id}", "The state of an accepted operation"),
-    row("DELETE", "/operations/{id}", "Forgets an operation that has ended"),
+    row("DELETE", "/operations/{id}", "Forgets an operation that has ended, cancels one that has not"),
     row("POST", "/operations/{id}/redeliver", "Tries the callbacks of a dead-lettered operation again"),
     row("GET", "/drivers", "The drivers, loaded or refused"),
     row("GET", "/metrics", "Metrics in Prometheus' text format"),

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -17,7 +18,7 @@ use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::drivers::{Drivers, DriversConfig};
 use crate::http::{HttpClient, HttpConfig};
-use crate::jobs::MemoryQueue;
+use crate::jobs::EmbeddedQueue;
 use crate::settings::Settings;
 use crate::shutdown::{self, Trigger};
 use crate::telemetry::Metrics;
@@ -176,11 +177,11 @@ impl Answered {
 }
 
 impl Agent {
-    fn new() -> Self {
-        Self::with(&[("BROKER_CLIENT_URL", "http://broker.test:8000")])
+    async fn new() -> Self {
+        Self::with(&[("BROKER_CLIENT_URL", "http://broker.test:8000")]).await
     }
 
-    fn with(settings: &[(&str, &str)]) -> Self {
+    async fn with(settings: &[(&str, &str)]) -> Self {
         let map: BTreeMap<_, _> = settings.iter().copied().collect();
         let settings = Settings::from_lookup(|name| map.get(name).map(|v| (*v).to_owned())).unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -189,11 +190,14 @@ impl Agent {
         let (trigger, shutdown) = shutdown::channel();
         let context = Context {
             drivers: Drivers::with_native(DriversConfig::new(Vec::new()), http.clone(), &native),
-            queue: Arc::new(MemoryQueue::new(settings.queue_length)),
+            queue: Arc::new(EmbeddedQueue::in_memory(settings.queue_length).await.unwrap()),
             admission: Admission::new(settings.admission, dir.path().to_owned()),
             breakers: Breakers::new(BreakerConfig::default()),
             metrics: Metrics::new(None).unwrap(),
-            deliveries: Deliveries::new(&http, DeliveryPolicy::new(settings.callbacks.timeout)),
+            deliveries: Deliveries::new(
+                &http,
+                DeliveryPolicy::new(Duration::from_secs(1), Duration::from_secs(1)),
+            ),
             callbacks: Arc::new(CallbackRules::new(&settings.callbacks)),
             own_connection: Arc::new(settings.own_connection.clone()),
             local_root: settings.local_root.clone(),
@@ -248,7 +252,7 @@ fn scan() -> Value {
 
 #[tokio::test]
 async fn listings_have_the_shapes_of_the_contract() {
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     let digest = regent_oci::Digest::sha256(b"1.0").to_string();
     let rows = [
         ("/list", json!(["team/app", "base"])),
@@ -281,7 +285,7 @@ async fn listings_have_the_shapes_of_the_contract() {
 
 #[tokio::test]
 async fn what_goes_wrong_is_a_problem_with_its_own_code() {
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     let rows = [
         ("ada", "/nothing", 404, "route_unknown"),
         ("ada", "/scan", 405, "method_not_allowed"),
@@ -310,7 +314,7 @@ async fn what_goes_wrong_is_a_problem_with_its_own_code() {
 
 #[tokio::test]
 async fn connections_that_lead_nowhere_say_why() {
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     let send = async |value: String| {
         let request = Request::get("/list").header("authorization", value);
         agent.send(request.body(Full::default()).unwrap()).await
@@ -325,15 +329,15 @@ async fn connections_that_lead_nowhere_say_why() {
 
 #[tokio::test]
 async fn own_settings_serve_requests_without_a_connection_and_listing_can_be_off() {
-    let agent = Agent::with(&[("CR_TYPE", "scripted"), ("CR_USERNAME", "ada")]);
+    let agent = Agent::with(&[("CR_TYPE", "scripted"), ("CR_USERNAME", "ada")]).await;
     assert_eq!(agent.get("-", "/list").await.json(), json!(["team/app", "base"]));
-    let agent = Agent::with(&[("SNYK_DISABLE_LIST_REPOS", "true")]);
+    let agent = Agent::with(&[("SNYK_DISABLE_LIST_REPOS", "true")]).await;
     assert_eq!(agent.get("-", "/list").await.json(), json!([]));
 }
 
 #[tokio::test]
 async fn a_scan_is_accepted_once_for_each_request_id() {
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     let first = agent.post("/scan", Some("r-1"), scan().to_string()).await;
     assert_eq!(first.status, 202, "{}", first.text);
     assert_eq!(first.headers["snyk-request-id"], "r-1");
@@ -351,14 +355,15 @@ async fn a_scan_is_accepted_once_for_each_request_id() {
     assert_eq!(agent.get("-", "/operations?deadLetters").await.json(), json!([]));
 
     let drop = Request::delete(format!("/operations/{id}")).body(Full::default()).unwrap();
-    assert_eq!(agent.send(drop).await.problem(), (409, "operation_state".to_owned()));
+    assert_eq!(agent.send(drop).await.status, 202, "it is to be cancelled");
+    assert_eq!(agent.get("-", &format!("/operations/{id}")).await.json()["cancelled"], true);
     let again = agent.post(&format!("/operations/{id}/redeliver"), None, "").await;
     assert_eq!(again.problem(), (409, "operation_state".to_owned()));
 }
 
 #[tokio::test]
 async fn requests_that_can_never_work_are_refused_at_once() {
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     let with = |field: &str, value: Value| {
         let mut body = scan();
         body[field] = value;
@@ -395,7 +400,7 @@ async fn requests_that_can_never_work_are_refused_at_once() {
 #[tokio::test]
 async fn a_full_queue_says_when_to_come_again() {
     let agent =
-        Agent::with(&[("BROKER_CLIENT_URL", "http://broker.test:8000"), ("REGENT_QUEUE_LENGTH", "1")]);
+        Agent::with(&[("BROKER_CLIENT_URL", "http://broker.test:8000"), ("REGENT_QUEUE_LENGTH", "1")]).await;
     assert_eq!(agent.post("/scan", None, scan().to_string()).await.status, 202);
     let full = agent.post("/scan", None, scan().to_string()).await;
     assert_eq!(full.problem(), (429, "queue_full".to_owned()));
@@ -404,7 +409,7 @@ async fn a_full_queue_says_when_to_come_again() {
 
 #[tokio::test]
 async fn without_any_callback_setting_the_request_decides() {
-    let agent = Agent::with(&[]);
+    let agent = Agent::with(&[]).await;
     let missing = agent.post("/scan", None, scan().to_string()).await;
     assert_eq!(missing.problem(), (400, "request_malformed".to_owned()));
     let mut body = scan();
@@ -422,9 +427,9 @@ async fn local_images_are_reached_only_below_their_root() {
         let request = Request::get("/systemcheck").header("x-cr-credentials", BASE64_STANDARD.encode(json));
         agent.send(request.body(Full::default()).unwrap()).await
     };
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     assert_eq!(check(&agent, &below).await.problem(), (403, "local_root_unset".to_owned()));
-    let agent = Agent::with(&[("REGENT_LOCAL_ROOT", root.path().to_str().unwrap())]);
+    let agent = Agent::with(&[("REGENT_LOCAL_ROOT", root.path().to_str().unwrap())]).await;
     assert_eq!(check(&agent, Path::new("/etc")).await.problem(), (403, "local_path_refused".to_owned()));
     let answer = check(&agent, &below.join("../app")).await;
     assert_eq!(answer.json()["registry"], json!(below.canonicalize().unwrap().to_str().unwrap()));
@@ -432,7 +437,7 @@ async fn local_images_are_reached_only_below_their_root() {
 
 #[tokio::test]
 async fn the_agent_tells_of_itself() {
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     let health = agent.get("-", "/healthcheck").await;
     assert_eq!(health.json(), json!({"ok": true, "version": env!("CARGO_PKG_VERSION"), "drivers": 2}));
     assert_eq!(agent.get("-", "/readiness").await.status, 200);
@@ -453,7 +458,7 @@ async fn the_agent_tells_of_itself() {
 
 #[tokio::test]
 async fn a_stopping_agent_or_one_without_its_disk_is_not_ready() {
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     agent.trigger.request();
     let answer = agent.get("-", "/readiness").await;
     assert_eq!((answer.status, answer.json()["checks"][0]["ok"].clone()), (503, json!(false)));
@@ -461,23 +466,36 @@ async fn a_stopping_agent_or_one_without_its_disk_is_not_ready() {
     assert_eq!(refused.problem(), (503, "agent_stopping".to_owned()));
     assert_eq!(refused.headers["retry-after"], "10");
     assert_eq!(agent.get("ada", "/list").await.status, 200);
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     std::fs::remove_dir(agent.dir.path()).unwrap();
     let answer = agent.get("-", "/readiness").await;
     assert_eq!((answer.status, answer.json()["checks"][3]["ok"].clone()), (503, json!(false)));
     assert_eq!(agent.get("-", "/healthcheck").await.status, 200);
 }
 
+/// With `REGENT_WRITE_DOCUMENTS` set the tables are written, as those of `docs/scanning.md` are.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a switch of this test, not a setting of the agent")]
 fn the_operating_manual_has_the_tables_of_this_build() {
-    let manual = include_str!("../../../docs/operating.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operating.md");
+    let mut manual = std::fs::read_to_string(path).unwrap();
     let tables = [
         ("settings", crate::settings::markdown()),
         ("codes", super::code::markdown()),
         ("metrics", crate::telemetry::markdown()),
     ];
+    let writes = std::env::var_os("REGENT_WRITE_DOCUMENTS").is_some();
     for (name, table) in tables {
+        if writes {
+            let head = table.lines().next().unwrap();
+            let from = manual.find(head).unwrap_or_else(|| panic!("no table begins with {head}"));
+            let to = manual.get(from..).unwrap().find("\n\n").map_or(manual.len(), |end| from + end + 1);
+            manual.replace_range(from..to, &table);
+        }
         assert!(manual.contains(&table), "the table of {name} in docs/operating.md should be:\n{table}");
+    }
+    if writes {
+        std::fs::write(path, manual).unwrap();
     }
 }
 
@@ -520,7 +538,7 @@ async fn the_cause_of_an_internal_fault_is_logged_under_the_requests_id() {
         .header("snyk-request-id", "r-17")
         .body(Full::default())
         .unwrap();
-    assert_eq!(Agent::new().send(request).await.problem(), (502, "driver_panicked".to_owned()));
+    assert_eq!(Agent::new().await.send(request).await.problem(), (502, "driver_panicked".to_owned()));
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(text.lines().any(|line| line.contains("internal error") && line.contains("r-17")), "{text}");
 }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::problem::Problem;
-use crate::jobs::{self, OperationView, Outcome, State};
+use crate::jobs::{self, OperationView, Outcome, Priority, State};
 use crate::registry::ResolvedImage;
 
 /// `GET /healthcheck`.
@@ -230,6 +230,9 @@ pub struct OperationRequest {
     /// Given back with every callback.
     #[serde(default)]
     pub correlation_id: Option<String>,
+    /// `interactive` or `bulk`: whether somebody waits for it. Bulk, if it does not say.
+    #[serde(default)]
+    pub priority: Option<Priority>,
     /// Scan options, in kebab or camel case.
     #[serde(default)]
     pub options: Option<Map<String, Value>>,
@@ -273,8 +276,18 @@ pub struct Operation {
     /// Since when it is in its state, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// `interactive` or `bulk`.
+    pub priority: &'static str,
     /// How often it was begun.
     pub attempts: u32,
+    /// Whether it is about to be cancelled.
+    pub cancelled: bool,
+    /// Until when it waits before the next try, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<String>,
+    /// What came of the last try, where there will be another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
     /// `succeeded` or `failed`, once that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<&'static str>,
@@ -337,10 +350,16 @@ impl From<&OperationView> for Operation {
     fn from(view: &OperationView) -> Self {
         let outcome = view.state.outcome();
         let (since, undelivered) = match &view.state {
-            State::Queued => (None, None),
-            State::Running { since } | State::Delivering { since, .. } => (Some(*since), None),
+            State::Queued { .. } => (None, None),
+            State::Running { since } => (Some(*since), None),
+            State::Delivering(outbox) => (Some(outbox.since), None),
             State::Done { at, .. } => (Some(*at), None),
             State::DeadLettered { at, reason, .. } => (Some(*at), Some(reason.clone())),
+        };
+        let last_failure = match &view.state {
+            State::Queued { after, .. } => after.as_ref().map(|problem| problem.detail.clone()),
+            State::Delivering(outbox) => outbox.after.clone(),
+            State::Running { .. } | State::Done { .. } | State::DeadLettered { .. } => None,
         };
         Self {
             operation_id: view.id.to_string(),
@@ -351,7 +370,11 @@ impl From<&OperationView> for Operation {
             state: view.state.as_str(),
             accepted_at: timestamp(view.accepted_at),
             since: since.and_then(timestamp),
+            priority: view.priority.as_str(),
             attempts: view.attempts,
+            cancelled: view.is_cancelled,
+            not_before: view.state.not_before().and_then(timestamp),
+            last_failure,
             status: outcome.map(|o| if o.problem().is_some() { "failed" } else { "succeeded" }),
             summary: match outcome {
                 Some(Outcome::Succeeded(summary)) => Some(summary.into()),

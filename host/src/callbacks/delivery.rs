@@ -9,19 +9,20 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, StatusCode};
 use regent_distribution::retry_after;
-use regent_transport::{Class, Fault, Request, Retry, Transport, TransportError, collect};
+use regent_transport::{
+    Backoff, Class, Fault, Pause, Request, Retry, RetryPolicy, Transport, TransportError, Until, collect,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::timeout;
 use url::Url;
 
 use super::Callback;
+use crate::breaker::{BreakerConfig, BreakerMetrics, Breakers, Open, Sign};
 use crate::http::{Egress, HttpClient, Purpose};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// One of 10 MiB takes the Broker Client a second and a half, twelve at once up to 24 s each and 1.3 GB of memory.
 const LARGE_BYTES: usize = 1 << 20;
-/// Callbacks under way at once, to all targets.
-const MAX_AT_ONCE: usize = 16;
 /// What is read of an answer, so that its connection can be used again.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// How long that may take: the callback is delivered by then.
@@ -35,22 +36,17 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(30);
 pub struct DeliveryPolicy {
     /// How long one try may take: the Broker Client has no limit of its own, and hangs while its connection is down.
     pub timeout: Duration,
-    /// The longest wait after the first try; it doubles with each. What is waited is a random part of it.
-    pub first_backoff: Duration,
-    /// What it doubles up to.
-    pub max_backoff: Duration,
+    /// When a try is followed by another.
+    pub retry: RetryPolicy,
 }
 
 impl DeliveryPolicy {
-    /// With this time for each try. Waits of up to 1 s, 2 s, 4 s … 5 min.
-    pub fn new(timeout: Duration) -> Self {
-        Self { timeout, first_backoff: Duration::from_secs(1), max_backoff: Duration::from_mins(5) }
-    }
-
-    /// The longest wait after this many tries.
-    fn backoff(&self, n_tries: u32) -> Duration {
-        let doublings = n_tries.saturating_sub(1).min(20);
-        self.first_backoff.saturating_mul(1 << doublings).min(self.max_backoff)
+    /// With this time for each try, and for all of them. Waits of up to 1 s, 2 s, 4 s … 5 min.
+    pub fn new(timeout: Duration, deadline: Duration) -> Self {
+        let backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_mins(5) };
+        let retry =
+            RetryPolicy { until: Until::Elapsed(deadline), backoff, pause: Pause::AtMost(LONGEST_PAUSE) };
+        Self { timeout, retry }
     }
 }
 
@@ -63,7 +59,7 @@ pub struct Deliveries {
 struct Shared {
     transport: Arc<dyn Transport>,
     policy: DeliveryPolicy,
-    slots: Semaphore,
+    breakers: Breakers,
     /// One large callback at a time, by target. std, since it is held for a few instructions.
     large: Mutex<HashMap<String, Weak<Semaphore>>>,
     delivered: AtomicU64,
@@ -76,13 +72,13 @@ struct Shared {
 pub struct DeliveryMetrics {
     /// Callbacks that arrived.
     pub delivered: u64,
-    /// Tries that failed and were followed by another.
+    /// Tries that failed and may be followed by another.
     pub retried: u64,
-    /// Callbacks that were given up.
+    /// Tries that failed for good.
     pub failed: u64,
 }
 
-/// Why a callback was given up.
+/// Why a callback did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
@@ -105,18 +101,23 @@ pub enum DeliveryError {
         #[source]
         source: TransportError,
     },
-    /// It did not arrive before its deadline.
-    #[error("the callback {path} did not arrive at {host} in {n_tries} tries; the last one: {last}")]
-    Undeliverable {
+    /// It did not arrive this time.
+    #[error("the callback {path} did not arrive at {host}: {reason}")]
+    NotTaken {
         /// Host, and port if it is not the usual one.
         host: String,
         /// The callback's path.
         path: String,
-        /// How often it was tried.
-        n_tries: u32,
-        /// What came of the last try.
-        last: String,
+        /// What came of the try.
+        reason: String,
+        /// When the other side wants to be asked again.
+        not_before: Option<Duration>,
+        /// Whether the other side answered.
+        is_alive: bool,
     },
+    /// It was not tried: its host keeps failing.
+    #[error(transparent)]
+    LeftAlone(#[from] Open),
 }
 
 impl Fault for DeliveryError {
@@ -124,14 +125,17 @@ impl Fault for DeliveryError {
         match self {
             Self::Rejected { .. } => Class::Denied,
             Self::Unsendable { source, .. } => source.class(),
-            Self::Undeliverable { .. } => Class::Unavailable,
+            Self::NotTaken { is_alive: true, .. } => Class::Throttled,
+            Self::NotTaken { is_alive: false, .. } => Class::Unavailable,
+            Self::LeftAlone(open) => open.class(),
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
             Self::Rejected { .. } | Self::Unsendable { .. } => Retry::Never,
-            Self::Undeliverable { .. } => Retry::Backoff,
+            Self::NotTaken { not_before, .. } => not_before.map_or(Retry::Backoff, Retry::After),
+            Self::LeftAlone(open) => open.retry(),
         }
     }
 
@@ -139,15 +143,9 @@ impl Fault for DeliveryError {
         match self {
             Self::Rejected { .. } => "callback_rejected",
             Self::Unsendable { .. } => "callback_refused",
-            Self::Undeliverable { .. } => "callback_undeliverable",
+            Self::NotTaken { .. } | Self::LeftAlone(_) => "callback_undeliverable",
         }
     }
-}
-
-/// What came of a try that did not arrive.
-enum Failure {
-    Final(DeliveryError),
-    Again { reason: String, not_before: Option<Duration> },
 }
 
 impl Deliveries {
@@ -161,7 +159,7 @@ impl Deliveries {
         let shared = Shared {
             transport,
             policy,
-            slots: Semaphore::new(MAX_AT_ONCE),
+            breakers: Breakers::new(BreakerConfig::default()),
             large: Mutex::default(),
             delivered: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -177,64 +175,54 @@ impl Deliveries {
         DeliveryMetrics { delivered: read(delivered), retried: read(retried), failed: read(failed) }
     }
 
-    /// Returns once the callback has arrived, which is an answer with a 2xx status and nothing else. Tries until the
-    /// deadline. Dropping the future ends the try under way, of which it is not known then whether it arrived.
+    /// Targets that are left alone.
+    pub fn breaker_metrics(&self) -> BreakerMetrics {
+        self.shared.breakers.metrics()
+    }
+
+    /// How long to wait after this many tries, of which the last one failed so; `None` when it is to be given up. `elapsed`
+    /// is since the first one.
+    pub fn wait(&self, n_tries: u32, elapsed: Duration, error: &DeliveryError) -> Option<Duration> {
+        let Shared { policy, transport, .. } = &*self.shared;
+        policy.retry.next(n_tries, elapsed, error.retry(), transport.jitter())
+    }
+
+    /// Tries once. The callback has arrived if it was answered with a 2xx status, and only then. Dropping the future ends
+    /// the try, of which it is not known then whether it arrived.
     ///
     /// # Errors
     /// [`DeliveryError`].
-    pub async fn deliver(&self, callback: &Callback, deadline: Instant) -> Result<(), DeliveryError> {
-        let outcome = self.try_until(callback, deadline).await;
-        let counter = if outcome.is_ok() { &self.shared.delivered } else { &self.shared.failed };
+    pub async fn send(&self, callback: &Callback) -> Result<(), DeliveryError> {
+        let _alone = self.large(callback).await;
+        let (host, _) = names(&callback.url);
+        let pass = self.shared.breakers.admit(&host)?;
+        let outcome = self.try_once(callback).await;
+        let Shared { delivered, retried, failed, .. } = &*self.shared;
+        let counter = match &outcome {
+            Ok(()) => delivered,
+            Err(error) if error.retry() == Retry::Never => failed,
+            Err(_) => retried,
+        };
         counter.fetch_add(1, Ordering::Relaxed);
+        pass.tell(outcome.as_ref().map_or_else(|error| Sign::of(error), |()| Sign::Alive));
         outcome
     }
 
-    async fn try_until(&self, callback: &Callback, deadline: Instant) -> Result<(), DeliveryError> {
-        let mut n_tries = 0;
-        loop {
-            n_tries += 1;
-            let (reason, not_before) = match timeout_at(deadline, self.try_once(callback)).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(Failure::Final(error))) => return Err(error),
-                Ok(Err(Failure::Again { reason, not_before })) => (reason, not_before),
-                Err(_) => ("no answer before the deadline".to_owned(), None),
-            };
-            let wait = self.wait(n_tries, not_before);
-            if deadline.saturating_duration_since(Instant::now()) <= wait {
-                let (host, path) = names(&callback.url);
-                return Err(DeliveryError::Undeliverable { host, path, n_tries, last: reason });
-            }
-            self.shared.retried.fetch_add(1, Ordering::Relaxed);
-            let (operation, part, wait_ms) = (callback.operation, callback.part, wait.as_millis());
-            tracing::warn!(%operation, %part, n_tries, wait_ms, reason, "a callback did not arrive");
-            sleep(wait).await;
-        }
-    }
-
-    /// A random part of the backoff, so that what failed together does not come again together; after what the other side
-    /// asks for, if it does.
-    fn wait(&self, n_tries: u32, not_before: Option<Duration>) -> Duration {
-        let Shared { policy, transport, .. } = &*self.shared;
-        let jittered = policy.backoff(n_tries).mul_f64(transport.jitter().clamp(0.0, 1.0));
-        not_before.unwrap_or_default().min(LONGEST_PAUSE).saturating_add(jittered)
-    }
-
-    async fn try_once(&self, callback: &Callback) -> Result<(), Failure> {
-        let Shared { transport, policy, slots, .. } = &*self.shared;
-        let _alone = self.large(callback).await;
-        // The semaphore is never closed; the permit goes with the try.
-        let _slot = slots.acquire().await;
+    async fn try_once(&self, callback: &Callback) -> Result<(), DeliveryError> {
+        let Shared { transport, policy, .. } = &*self.shared;
         let (host, path) = names(&callback.url);
+        let not_taken = |reason: String, not_before, is_alive| {
+            let (host, path) = names(&callback.url);
+            DeliveryError::NotTaken { host, path, reason, not_before, is_alive }
+        };
         let answer = match timeout(policy.timeout, transport.send(self.request(callback))).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(source @ (TransportError::Refused { .. } | TransportError::Invalid { .. }))) => {
-                return Err(Failure::Final(DeliveryError::Unsendable { path, source }));
+                return Err(DeliveryError::Unsendable { path, source });
             }
             // A certificate may be mended before the deadline.
-            Ok(Err(error)) => return Err(Failure::Again { reason: error.to_string(), not_before: None }),
-            Err(_) => {
-                return Err(Failure::Again { reason: "no answer in time".to_owned(), not_before: None });
-            }
+            Ok(Err(error)) => return Err(not_taken(error.to_string(), None, false)),
+            Err(_) => return Err(not_taken("no answer in time".to_owned(), None, false)),
         };
         let (status, not_before) = (answer.status, retry_after(&answer.headers, transport.now()));
         // The body says nothing that is acted on. Its end frees the connection for the next callback.
@@ -242,9 +230,9 @@ impl Deliveries {
         if status.is_success() {
             Ok(())
         } else if is_final(status) {
-            Err(Failure::Final(DeliveryError::Rejected { host, path, status }))
+            Err(DeliveryError::Rejected { host, path, status })
         } else {
-            Err(Failure::Again { reason: format!("status {status}"), not_before })
+            Err(not_taken(format!("status {status}"), not_before, !status.is_server_error()))
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use regent_transport::{Class, Fault, Retry};
+use secrecy::{ExposeSecret as _, SecretSlice};
 use url::{Host, Url};
 
 use crate::settings::CallbackSettings;
@@ -168,6 +169,22 @@ impl CallbackTarget {
         };
         base.set_path(&path);
         Self { base }
+    }
+
+    /// The URL, to be sealed: it may hold a password.
+    pub fn to_secret(&self) -> SecretSlice<u8> {
+        self.base.as_str().as_bytes().to_vec().into()
+    }
+
+    /// What [`CallbackTarget::to_secret`] made; `None` for anything else.
+    pub fn from_secret(text: &SecretSlice<u8>) -> Option<Self> {
+        let text = str::from_utf8(text.expose_secret()).ok()?;
+        Some(Self { base: Url::parse(text).ok()? })
+    }
+
+    /// Host, and port if it is not the usual one.
+    pub fn host(&self) -> String {
+        authority(&self.base)
     }
 
     /// The URL of one of the callback paths.

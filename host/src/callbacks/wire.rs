@@ -9,7 +9,7 @@ use regent_report::{ScanResult, to_ascii_json};
 use serde::Serialize;
 
 use crate::api::problem::Problem;
-use crate::jobs::{Operation, Summary};
+use crate::jobs::{Operation, OperationId, Summary};
 
 /// What every body begins with.
 #[derive(Debug, Clone, Serialize)]
@@ -22,13 +22,20 @@ pub struct About {
 }
 
 impl About {
+    /// Of an operation with this id, by the names that its request gave it and its image.
+    pub fn new(id: OperationId, correlation_id: Option<String>, image: String) -> Self {
+        Self { operation_id: id.to_string(), correlation_id, image }
+    }
+
+    /// The image as the request spelled it.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+
     /// Of this operation.
     pub fn of(operation: &Operation) -> Self {
-        Self {
-            operation_id: operation.id.to_string(),
-            correlation_id: operation.request.correlation_id.clone(),
-            image: operation.request.requested_name.clone(),
-        }
+        let request = &operation.request;
+        Self::new(operation.id, request.correlation_id.clone(), request.requested_name.clone())
     }
 }
 

@@ -1,28 +1,31 @@
-//! The states of an operation, each with what is known in it, and the ways from one to another.
+//! The states of an operation, each with what is known in it.
 
 use std::time::{Duration, SystemTime};
 
 use regent_oci::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::api::problem::Problem;
+use crate::callbacks::Part;
 
 /// How far an operation is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// It waits.
-    Queued,
-    /// A worker has it.
+    Queued {
+        /// Until then at least.
+        not_before: Option<SystemTime>,
+        /// Why it is to be begun again.
+        after: Option<Problem>,
+    },
+    /// A worker has it, or had it when it died.
     Running {
         /// Since when.
         since: SystemTime,
     },
     /// What came out is on its way to the Broker Client.
-    Delivering {
-        /// Since when.
-        since: SystemTime,
-        /// What came out.
-        outcome: Outcome,
-    },
+    Delivering(Outbox),
     /// What came out has been delivered, or for a pull, is there.
     Done {
         /// Since when.
@@ -34,15 +37,42 @@ pub enum State {
     DeadLettered {
         /// Since when.
         at: SystemTime,
-        /// What came out.
-        outcome: Outcome,
         /// Why it could not be delivered.
         reason: Problem,
+        /// What is still there to be delivered.
+        outbox: Outbox,
     },
 }
 
+/// An outcome on its way: what is to arrive, and what has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outbox {
+    /// Since when it is tried.
+    pub since: SystemTime,
+    /// What came out.
+    pub outcome: Outcome,
+    /// All parts, in their order.
+    pub parts: Vec<Part>,
+    /// How many of them have arrived.
+    pub n_delivered: usize,
+    /// How often delivery was tried since a part last arrived.
+    pub n_tries: u32,
+    /// When it may be tried next.
+    pub not_before: Option<SystemTime>,
+    /// What came of the last try.
+    pub after: Option<String>,
+}
+
+impl Outbox {
+    /// An outcome of which nothing has arrived.
+    pub fn new(outcome: Outcome, parts: Vec<Part>, since: SystemTime) -> Self {
+        Self { since, outcome, parts, n_delivered: 0, n_tries: 0, not_before: None, after: None }
+    }
+}
+
 /// What came out of an operation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// What was asked for.
     Succeeded(Summary),
@@ -51,7 +81,7 @@ pub enum Outcome {
 }
 
 /// What an operation found, and what it cost.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Digest of the image manifest; `None` where a driver put it together.
     pub digest: Option<Digest>,
@@ -89,9 +119,9 @@ impl State {
     /// In one word, for answers, logs and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Queued => "queued",
+            Self::Queued { .. } => "queued",
             Self::Running { .. } => "running",
-            Self::Delivering { .. } => "delivering",
+            Self::Delivering(_) => "delivering",
             Self::Done { .. } => "done",
             Self::DeadLettered { .. } => "dead_lettered",
         }
@@ -101,84 +131,25 @@ impl State {
     pub fn has_ended(&self) -> bool {
         match self {
             Self::Done { .. } | Self::DeadLettered { .. } => true,
-            Self::Queued | Self::Running { .. } | Self::Delivering { .. } => false,
+            Self::Queued { .. } | Self::Running { .. } | Self::Delivering(_) => false,
         }
     }
 
     /// What came out, once that is known.
     pub fn outcome(&self) -> Option<&Outcome> {
         match self {
-            Self::Queued | Self::Running { .. } => None,
-            Self::Delivering { outcome, .. }
-            | Self::Done { outcome, .. }
-            | Self::DeadLettered { outcome, .. } => Some(outcome),
+            Self::Queued { .. } | Self::Running { .. } => None,
+            Self::Delivering(outbox) | Self::DeadLettered { outbox, .. } => Some(&outbox.outcome),
+            Self::Done { outcome, .. } => Some(outcome),
         }
     }
 
-    /// A worker takes what waits. `None`, here and below: this is not the way from where it is.
-    pub(super) fn started(&self, at: SystemTime) -> Option<Self> {
-        matches!(self, Self::Queued).then_some(Self::Running { since: at })
-    }
-
-    /// What runs has come to an outcome; one that is being delivered may turn out worse.
-    pub(super) fn delivering(&self, outcome: Outcome, at: SystemTime) -> Option<Self> {
+    /// When the work that it is may be taken up; `None` for at once.
+    pub fn not_before(&self) -> Option<SystemTime> {
         match self {
-            Self::Running { .. } => Some(Self::Delivering { since: at, outcome }),
-            Self::Delivering { since, .. } => Some(Self::Delivering { since: *since, outcome }),
-            Self::Queued | Self::Done { .. } | Self::DeadLettered { .. } => None,
-        }
-    }
-
-    /// The outcome has arrived, or nobody waits for it.
-    pub(super) fn done(&self, outcome: Outcome, at: SystemTime) -> Option<Self> {
-        self.is_leased().then_some(Self::Done { at, outcome })
-    }
-
-    /// The outcome could not be delivered.
-    pub(super) fn dead_lettered(&self, outcome: Outcome, reason: Problem, at: SystemTime) -> Option<Self> {
-        self.is_leased().then_some(Self::DeadLettered { at, outcome, reason })
-    }
-
-    /// An operator wants another try.
-    pub(super) fn requeued(&self) -> Option<Self> {
-        matches!(self, Self::DeadLettered { .. }).then_some(Self::Queued)
-    }
-
-    /// Whether a worker has it.
-    pub(super) fn is_leased(&self) -> bool {
-        matches!(self, Self::Running { .. } | Self::Delivering { .. })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_is_one_way_through_the_states() {
-        let at = SystemTime::UNIX_EPOCH;
-        let outcome = || Outcome::Succeeded(Summary::default());
-        let reason = || Problem::new("callback_undeliverable", "x");
-        let states = [
-            State::Queued,
-            State::Running { since: at },
-            State::Delivering { since: at, outcome: outcome() },
-            State::Done { at, outcome: outcome() },
-            State::DeadLettered { at, outcome: outcome(), reason: reason() },
-        ];
-        // Which of started, delivering, done, dead-lettered, requeued can follow.
-        let expected = ["10000", "01110", "01110", "00000", "00001"];
-        for (state, expected) in states.iter().zip(expected) {
-            let ways = [
-                state.started(at),
-                state.delivering(outcome(), at),
-                state.done(outcome(), at),
-                state.dead_lettered(outcome(), reason(), at),
-                state.requeued(),
-            ];
-            let found: String = ways.iter().map(|way| if way.is_some() { '1' } else { '0' }).collect();
-            assert_eq!(found, expected, "{}", state.as_str());
-            assert_eq!(state.has_ended(), matches!(state.as_str(), "done" | "dead_lettered"));
+            Self::Queued { not_before, .. } => *not_before,
+            Self::Delivering(outbox) => outbox.not_before,
+            Self::Running { .. } | Self::Done { .. } | Self::DeadLettered { .. } => None,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::crash_point::CrashPoint;
+
 /// `true`, `1`, `yes`, `on` and their opposites, ignoring case.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -50,6 +52,12 @@ pub(super) fn url(text: &str) -> Result<Url, String> {
         return Err("must begin with http:// or https://".to_owned());
     }
     Ok(url)
+}
+
+/// The name of a crash point.
+pub(super) fn crash_point(text: &str) -> Result<CrashPoint, String> {
+    let found = CrashPoint::ALL.into_iter().find(|point| point.name() == text);
+    found.ok_or_else(|| format!("must be one of {}", CrashPoint::ALL.map(CrashPoint::name).join(", ")))
 }
 
 /// Items with commas or blanks between them; empty ones don't count.

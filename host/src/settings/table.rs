@@ -152,13 +152,22 @@ pub const SETTINGS: &[Setting] = &[
     setting("REGENT_CALLBACK_TIMEOUT", Kind::Duration, "How long one callback may take.")
         .default("2m", "the broker has no limit of its own, and hangs while its connection is down"),
     setting("REGENT_QUEUE_LENGTH", Kind::Count, "Operations that may wait, run or be delivered; more are answered 429.")
-        .default("1000", "bounds memory at some MiB for waiting operations"),
+        .default("10000", "some MiB of disk, and as many images as a bulk import has"),
     setting("REGENT_MIN_FREE_DISK", Kind::Bytes, "Free space of the data directory below which no operation is accepted.")
         .default("268435456", "what runs goes on, and its outcome has to be kept"),
     setting("REGENT_MAX_MEMORY", Kind::Bytes, "Memory of the agent; no operation is accepted while it uses more than 90 % of it.")
         .unset("the container's limit (`memory.max`, `memory.high`), if it has one"),
     setting("REGENT_MAX_REQUESTS", Kind::Count, "Requests that are answered at once; more get 503. `/healthcheck`, `/readiness` and `/metrics` are always answered.")
         .default("512", "a Broker Client has some tens"),
+    setting("REGENT_SCAN_DEADLINE", Kind::Duration, "How long one run of a scan or pull may take.")
+        .default("2h", "2 GiB at 300 KB/s"),
+    setting("REGENT_SCAN_RETRY", Kind::Duration, "How long an operation is begun again whose registry fails in a way that passes, before it is reported as failed.")
+        .default("15m", "outlasts a registry's restart"),
+    setting("REGENT_SEAL_KEY", Kind::List, "Keys that seal what is stored of connections: base64 of 32 bytes each. The first one seals, all of them open.")
+        .unset("`REGENT_SEAL_KEY_FILE`, else a key made at the first start in `seal.key` of the data directory")
+        .secret(),
+    setting("REGENT_SEAL_KEY_FILE", Kind::Path, "File with the keys of `REGENT_SEAL_KEY`, which others may not read.")
+        .unset("see `REGENT_SEAL_KEY`"),
     setting("REGENT_LOCAL_ROOT", Kind::Path, "Directory below which requests may name local images.")
         .unset("requests may not name local images"),
     setting("REGENT_SCAN_COMPAT", Kind::OneOf(&["9.8", "9.20"]), "Release of the scanner being replaced whose results are matched.")
@@ -168,4 +177,6 @@ pub const SETTINGS: &[Setting] = &[
         .default("25s", "below the 30 s after which Kubernetes kills"),
     setting("REGENT_SHUTDOWN_DELAY", Kind::Duration, "How long after SIGTERM requests are still taken, with `/readiness` red; at most half of the grace, of which it is a part.")
         .default("2s", "whoever sends requests has looked at `/readiness` by then"),
+    setting("REGENT_CRASH_POINT", Kind::Text, "For tests of recovery: the agent kills itself when it comes to the point of this name.")
+        .unset("it does not"),
 ];

@@ -13,17 +13,19 @@ use regent_plugin_api::{
     Access, Authorization, BlobHandle, Content, Driver, Error, Host, Page, PageRequest, Result, Settings,
     Validation,
 };
-use regent_report::Options;
+use regent_report::Compat;
+use regent_transport::Class;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::callbacks::{CallbackRules, DeliveryPolicy};
+use crate::breaker::BreakerConfig;
+use crate::callbacks::DeliveryPolicy;
 use crate::connection::Connection;
 use crate::drivers::DriversConfig;
 use crate::http::{HttpClient, HttpConfig};
-use crate::jobs::{MemoryQueue, NewOperation, OperationId, OperationView};
-use crate::settings::CallbackSettings;
+use crate::jobs::fixtures::target;
+use crate::jobs::{EmbeddedQueue, NewOperation, OperationId, OperationView, Priority, ScanOptions, State};
 
 /// A registry without a network: `team/app` is an image of one empty layer, `hang` never answers, nothing else is there.
 #[derive(Default)]
@@ -92,6 +94,7 @@ impl Driver for Images {
                 bytes: manifest().into(),
             }),
             "hang" => std::future::pending().await,
+            "failing" => Err(Error::new(Class::Unavailable, "registry_unavailable", "it fails")),
             other => Err(Error::not_found(format!("there is no {other}"))),
         }
     }
@@ -184,39 +187,37 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let http = HttpClient::new(&HttpConfig::default()).unwrap();
-        let queue: Arc<dyn Queue> = Arc::new(MemoryQueue::new(10));
+        let queue: Arc<dyn Queue> = Arc::new(EmbeddedQueue::in_memory(10).await.unwrap());
         let data = tempfile::tempdir().unwrap();
-        let policy =
-            DeliveryPolicy { first_backoff: Duration::ZERO, ..DeliveryPolicy::new(Duration::from_secs(10)) };
+        let mut policy = DeliveryPolicy::new(Duration::from_secs(10), Duration::from_mins(1));
+        policy.retry.backoff.first = Duration::ZERO;
         let parts = WorkerParts {
             queue: Arc::clone(&queue),
             drivers: Drivers::with_native(DriversConfig::new(Vec::new()), http.clone(), &[DRIVER]),
             scanner: Scanner::new(1 << 20),
             limits: ScanLimits::default(),
+            breakers: Breakers::new(BreakerConfig::default()),
+            run_deadline: Duration::from_mins(1),
+            retry: RetryPolicy::never(),
             deliveries: Deliveries::new(&http, policy),
-            delivery_deadline: Duration::from_mins(1),
             layers_dir: data.path().join("layers"),
+            metrics: Metrics::new(None).unwrap(),
         };
         Self { sink: Sink::start().await, queue, parts, _data: data }
     }
 
     async fn ask(&self, kind: OperationKind, image: &str) -> OperationId {
-        let rules = CallbackRules::new(&CallbackSettings {
-            broker_client_url: None,
-            hosts: Vec::new(),
-            deadline: Duration::from_mins(1),
-            timeout: Duration::from_mins(1),
-        });
         let operation = NewOperation {
             request_id: None,
             kind,
+            priority: Priority::Bulk,
             image: image.parse().unwrap(),
             requested_name: image.to_owned(),
             platform: None,
             connection: Connection::new("images-cr", []),
-            callback: (kind != OperationKind::Pull).then(|| rules.target(Some(&self.sink.url)).unwrap()),
+            callback: (kind != OperationKind::Pull).then(|| target(&self.sink.url)),
             correlation_id: Some("corrélation".to_owned()),
-            options: Options::default(),
+            options: ScanOptions::parse(serde_json::Map::new(), Compat::default()).unwrap(),
         };
         self.queue.accept(operation).await.unwrap().id
     }
@@ -333,21 +334,22 @@ async fn what_can_not_be_delivered_is_a_dead_letter_and_can_be_redelivered() {
     assert_eq!(bench.queue.ended(id).await.unwrap().state.as_str(), "dead_lettered");
     bench.queue.redeliver(id).await.unwrap();
     let view = bench.queue.ended(id).await.unwrap();
-    assert_eq!((view.state.as_str(), view.attempts), ("done", 2));
-    assert_eq!(bench.sink.paths(), [RESULT, DONE, RESULT, DONE]);
+    assert_eq!((view.state.as_str(), view.attempts), ("done", 1));
+    assert_eq!(bench.sink.paths(), [RESULT, DONE, DONE], "what had arrived is not sent again");
     workers.drain(Duration::from_secs(10)).await;
 }
 
 #[tokio::test]
 async fn beyond_the_deadline_an_outcome_is_a_dead_letter() {
     let mut bench = Bench::new().await;
-    bench.parts.delivery_deadline = Duration::ZERO;
+    let policy = DeliveryPolicy::new(Duration::from_secs(10), Duration::ZERO);
+    bench.parts.deliveries = Deliveries::new(&HttpClient::new(&HttpConfig::default()).unwrap(), policy);
     bench.sink.answers.lock().unwrap().extend([500; 4]);
     for image in ["team/app:1", "absent:1"] {
         let id = bench.ask(OperationKind::Scan, image).await;
         let workers = Workers::start(1, bench.parts.clone());
         let view = bench.queue.ended(id).await.unwrap();
-        let crate::jobs::State::DeadLettered { reason, .. } = &view.state else { panic!("{view:?}") };
+        let State::DeadLettered { reason, .. } = &view.state else { panic!("{view:?}") };
         assert_eq!(reason.code, "callback_undeliverable");
         drop(workers);
     }
@@ -371,7 +373,7 @@ async fn a_pull_stores_the_image_once_and_calls_no_one() {
 }
 
 #[tokio::test]
-async fn at_the_end_of_the_agent_what_runs_and_what_waits_is_reported_as_cancelled() {
+async fn at_the_end_of_the_agent_what_runs_and_what_waits_stays_in_the_queue() {
     let bench = Bench::new().await;
     let running = bench.ask(OperationKind::Scan, "hang:1").await;
     let waiting = bench.ask(OperationKind::Scan, "team/app:1").await;
@@ -379,15 +381,12 @@ async fn at_the_end_of_the_agent_what_runs_and_what_waits_is_reported_as_cancell
     while bench.queue.counts().await.unwrap().running == 0 {
         tokio::task::yield_now().await;
     }
-    workers.drain(Duration::from_secs(1)).await;
+    workers.drain(Duration::from_millis(300)).await;
     for id in [running, waiting] {
         let view = bench.queue.operation(id).await.unwrap();
-        assert_eq!((view.state.as_str(), code(&view)), ("done", Some("operation_cancelled")));
+        assert_eq!((view.state.as_str(), view.attempts), ("queued", 0));
     }
-    assert_eq!(bench.sink.paths(), [DONE, DONE]);
-    // The one that waited does not wait for the one that ran.
-    let first = bench.sink.received.lock().unwrap()[0].body["operationId"].clone();
-    assert_eq!(first, waiting.to_string());
+    assert!(bench.sink.paths().is_empty());
 }
 
 #[tokio::test]
@@ -396,8 +395,41 @@ async fn a_drain_does_not_wait_for_a_broker_client_that_is_gone() {
     bench.sink.answers.lock().unwrap().extend(std::iter::repeat_n(500, 1_000_000));
     let id = bench.ask(OperationKind::Scan, "absent:1").await;
     let workers = Workers::start(1, bench.parts.clone());
+    while bench.queue.counts().await.unwrap().delivering == 0 {
+        tokio::task::yield_now().await;
+    }
     let begun = Instant::now();
     workers.drain(Duration::from_millis(300)).await;
     assert!(begun.elapsed() < Duration::from_secs(10));
     assert_eq!(bench.queue.operation(id).await.unwrap().state.as_str(), "delivering");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_cancelled_stops_and_is_reported() {
+    let bench = Bench::new().await;
+    let id = bench.ask(OperationKind::Scan, "hang:1").await;
+    let workers = Workers::start(1, bench.parts.clone());
+    while bench.queue.counts().await.unwrap().running == 0 {
+        tokio::task::yield_now().await;
+    }
+    bench.queue.cancel(id).await.unwrap();
+    let view = bench.queue.ended(id).await.unwrap();
+    assert_eq!((view.state.as_str(), code(&view)), ("done", Some("operation_cancelled")));
+    assert_eq!(bench.sink.paths(), [DONE]);
+    workers.drain(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_has_its_time_and_one_that_fails_in_passing_is_begun_again() {
+    let mut bench = Bench::new().await;
+    bench.parts.run_deadline = Duration::from_secs(5);
+    let view = bench.end_of(OperationKind::Scan, "hang:1").await;
+    assert_eq!((code(&view), view.attempts), (Some("registry_timeout"), 1));
+
+    let mut bench = Bench::new().await;
+    bench.parts.retry = WorkerParts::retry_for(Duration::from_mins(15));
+    let view = bench.end_of(OperationKind::Scan, "failing:1").await;
+    assert_eq!(code(&view), Some("registry_unavailable"));
+    assert!(view.attempts > 2, "{view:?}");
+    assert_eq!(bench.sink.paths(), [DONE]);
 }

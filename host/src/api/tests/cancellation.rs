@@ -31,7 +31,7 @@ async fn serve(agent: &mut Agent, tasks: &mut JoinSet<()>) -> std::net::SocketAd
 
 #[tokio::test]
 async fn a_caller_that_hangs_up_ends_the_request_to_the_registry() {
-    let (mut agent, mut tasks) = (Agent::new(), JoinSet::new());
+    let (mut agent, mut tasks) = (Agent::new().await, JoinSet::new());
     let address = serve(&mut agent, &mut tasks).await;
     let registry = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", registry.local_addr().unwrap());

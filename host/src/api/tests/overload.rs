@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_registry_that_keeps_failing_is_left_alone_and_the_answer_tells_for_how_long() {
-    let agent = Agent::new();
+    let agent = Agent::new().await;
     for _ in 0..5 {
         assert_eq!(agent.get("down", "/list").await.problem(), (502, "registry_unreachable".to_owned()));
     }
@@ -25,7 +25,7 @@ async fn an_operation_for_which_there_is_no_room_is_refused_and_the_agent_is_not
         (("REGENT_MAX_MEMORY", "1"), "overloaded", "30", "memory"),
     ];
     for (setting, code, retry_after, reason) in rows {
-        let agent = Agent::with(&[setting]);
+        let agent = Agent::with(&[setting]).await;
         for target in ["/scan", "/discover", "/pull"] {
             let refused = agent.post(target, None, scan().to_string()).await;
             assert_eq!(refused.problem(), (503, code.to_owned()), "{target}");
@@ -46,7 +46,7 @@ async fn an_operation_for_which_there_is_no_room_is_refused_and_the_agent_is_not
 #[tokio::test]
 async fn above_a_number_of_requests_only_those_about_the_agent_are_answered() {
     let agent =
-        Agent::with(&[("REGENT_MAX_REQUESTS", "1"), ("BROKER_CLIENT_URL", "http://broker.test:8000")]);
+        Agent::with(&[("REGENT_MAX_REQUESTS", "1"), ("BROKER_CLIENT_URL", "http://broker.test:8000")]).await;
     {
         // Nobody works at the queue, so it waits until it is dropped.
         let mut waiting = std::pin::pin!(agent.post("/pull?wait=true", None, scan().to_string()));

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use regent_transport::{Body, BoxFuture, Response};
+use tokio::time::{Instant, sleep};
 
 use super::super::Part;
 use super::*;
@@ -78,7 +79,7 @@ const DEADLINE: Duration = Duration::from_hours(1);
 fn scripted(plays: &[Play]) -> (Arc<Scripted>, Deliveries) {
     let broker =
         Arc::new(Scripted { plays: Mutex::new(plays.iter().copied().collect()), ..Scripted::default() });
-    let deliveries = Deliveries::over(broker.clone(), DeliveryPolicy::new(TIMEOUT));
+    let deliveries = Deliveries::over(broker.clone(), DeliveryPolicy::new(TIMEOUT, DEADLINE));
     (broker, deliveries)
 }
 
@@ -97,6 +98,18 @@ fn times(broker: &Scripted) -> Vec<u64> {
     seen.iter().map(|(at, _)| at.duration_since(seen[0].0).as_secs()).collect()
 }
 
+/// Tries until it has arrived or is given up, as workers do.
+async fn deliver(deliveries: &Deliveries, callback: &Callback) -> Result<(), DeliveryError> {
+    let begun = Instant::now();
+    let mut n_tries = 0;
+    loop {
+        n_tries += 1;
+        let Err(error) = deliveries.send(callback).await else { return Ok(()) };
+        let Some(wait) = deliveries.wait(n_tries, begun.elapsed(), &error) else { return Err(error) };
+        sleep(wait).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_fails_is_tried_again_until_a_2xx() {
     // (what the broker does, seconds at which tries begin); half of the backoff is waited, on top of what is asked for.
@@ -112,7 +125,7 @@ async fn what_fails_is_tried_again_until_a_2xx() {
     ];
     for (number, (plays, expected)) in rows.into_iter().enumerate() {
         let (broker, deliveries) = scripted(plays);
-        deliveries.deliver(&callback(10), Instant::now() + DEADLINE).await.unwrap();
+        deliver(&deliveries, &callback(10)).await.unwrap();
         assert_eq!(times(&broker), expected, "row {number}");
         let retried = expected.len() as u64 - 1;
         assert_eq!(deliveries.metrics(), DeliveryMetrics { delivered: 1, retried, failed: 0 });
@@ -123,7 +136,7 @@ async fn what_fails_is_tried_again_until_a_2xx() {
 async fn every_try_carries_the_same_key_and_a_whole_body() {
     let (broker, deliveries) = scripted(&[Play::Answer(500), Play::HangUp]);
     let callback = callback(10);
-    deliveries.deliver(&callback, Instant::now() + DEADLINE).await.unwrap();
+    deliver(&deliveries, &callback).await.unwrap();
     let seen = broker.seen.lock().unwrap();
     assert_eq!(seen.len(), 3);
     for (_, request) in seen.iter() {
@@ -144,7 +157,7 @@ async fn an_answer_that_will_stay_ends_the_delivery() {
         (Play::Refuse, "callback_refused"),
     ] {
         let (broker, deliveries) = scripted(&[play]);
-        let error = deliveries.deliver(&callback(10), Instant::now() + DEADLINE).await.unwrap_err();
+        let error = deliver(&deliveries, &callback(10)).await.unwrap_err();
         assert_eq!((error.code(), error.retry()), (code, Retry::Never));
         assert_eq!(broker.seen.lock().unwrap().len(), 1);
         assert_eq!(deliveries.metrics(), DeliveryMetrics { delivered: 0, retried: 0, failed: 1 });
@@ -154,29 +167,36 @@ async fn an_answer_that_will_stay_ends_the_delivery() {
 #[tokio::test(start_paused = true)]
 async fn at_the_deadline_a_callback_is_given_up() {
     let begun = Instant::now();
-    let (_, deliveries) = scripted(&[Play::Answer(500); 500]);
-    let error = deliveries.deliver(&callback(10), begun + DEADLINE).await.unwrap_err();
+    let (_, deliveries) = scripted(&[Play::AskToWait(429, "60"); 500]);
+    let error = deliver(&deliveries, &callback(10)).await.unwrap_err();
     assert_eq!(error.code(), "callback_undeliverable");
-    assert!(error.to_string().ends_with("the last one: status 500 Internal Server Error"), "{error}");
-    // The waits grow up to five minutes, of which half is waited.
-    assert!(begun.elapsed() <= DEADLINE && begun.elapsed() + Duration::from_secs(151) > DEADLINE);
-
-    // A hanging try is cut off, and what is asked to wait beyond the deadline is not waited for.
-    for play in [Play::Hang, Play::AskToWait(503, "86400")] {
-        let begun = Instant::now();
-        let (_, deliveries) = scripted(&[play]);
-        let error = deliveries.deliver(&callback(10), begun + TIMEOUT / 2).await.unwrap_err();
-        assert!(matches!(error, DeliveryError::Undeliverable { n_tries: 1, .. }));
-        assert!(begun.elapsed() <= TIMEOUT / 2 + Duration::from_secs(1));
-    }
+    assert!(
+        error.to_string().ends_with("did not arrive at broker:8000: status 429 Too Many Requests"),
+        "{error}"
+    );
+    assert!(begun.elapsed() <= DEADLINE && begun.elapsed() + Duration::from_mins(4) > DEADLINE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_large_callback_at_a_time_goes_to_a_target_and_a_bounded_number_of_small_ones() {
-    for (n_bytes, expected) in [(LARGE_BYTES + 1, 1), (LARGE_BYTES, MAX_AT_ONCE as u64)] {
+async fn a_target_that_keeps_failing_is_left_alone_and_others_are_not() {
+    let (broker, deliveries) = scripted(&[Play::Answer(500); 5]);
+    for _ in 0..5 {
+        assert!(matches!(deliveries.send(&callback(10)).await, Err(DeliveryError::NotTaken { .. })));
+    }
+    let Err(DeliveryError::LeftAlone(open)) = deliveries.send(&callback(10)).await else { panic!() };
+    assert_eq!(broker.seen.lock().unwrap().len(), 5);
+    let other = Callback { url: "http://other:8000/".parse().unwrap(), ..callback(10) };
+    deliveries.send(&other).await.unwrap();
+    tokio::time::advance(open.retry_after).await;
+    deliveries.send(&callback(10)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_large_callback_at_a_time_goes_to_a_target_and_small_ones_side_by_side() {
+    for (n_bytes, expected) in [(LARGE_BYTES + 1, 1), (LARGE_BYTES, 40)] {
         let (broker, deliveries) = scripted(&[]);
         let one = callback(n_bytes);
-        let all = (0..40).map(|_| deliveries.deliver(&one, Instant::now() + DEADLINE));
+        let all = (0..40).map(|_| deliveries.send(&one));
         for outcome in futures_util::future::join_all(all).await {
             outcome.unwrap();
         }
@@ -189,9 +209,7 @@ async fn large_callbacks_to_different_targets_do_not_wait_for_each_other() {
     let (broker, deliveries) = scripted(&[]);
     let one = callback(LARGE_BYTES + 1);
     let other = Callback { url: "http://other:8000/".parse().unwrap(), ..one.clone() };
-    let deadline = Instant::now() + DEADLINE;
-    let (first, second) =
-        tokio::join!(deliveries.deliver(&one, deadline), deliveries.deliver(&other, deadline));
+    let (first, second) = tokio::join!(deliveries.send(&one), deliveries.send(&other));
     assert!(first.is_ok() && second.is_ok());
     assert_eq!(broker.most_under_way.load(Ordering::Relaxed), 2);
 }

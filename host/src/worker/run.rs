@@ -1,0 +1,224 @@
+//! Running an operation: from an image to its outcome, with the callbacks that tell of it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use regent_report::{ImageName, ScanResult};
+use regent_transport::{Fault, Retry};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
+
+use super::{Worker, WorkerParts, cancelled, failed};
+use crate::api::problem::Problem;
+use crate::breaker::Sign;
+use crate::callbacks::{self, About, Part};
+use crate::jobs::record::{MAX_ATTEMPTS, too_many_attempts};
+use crate::jobs::{Operation, OperationKind, Outcome, Run, Step, Summary};
+use crate::layout;
+use crate::registry::Registry;
+use crate::scanning::{self, ScannedImage, Silent};
+
+/// Warnings about one image that are logged; results have those that matter to the service.
+const MAX_LOGGED_WARNINGS: usize = 20;
+
+/// What came of a scan or pull.
+struct Finished {
+    summary: Summary,
+    /// In the order in which they are to arrive.
+    parts: Vec<(Part, Bytes)>,
+}
+
+/// Why there is nothing, and whether it is worth another try.
+struct Failure {
+    problem: Problem,
+    retry: Retry,
+    /// What it says of the registry.
+    sign: Sign,
+}
+
+impl Failure {
+    fn of(error: &dyn Fault, driver: Option<&str>) -> Self {
+        let problem = Problem::of(error);
+        let problem = driver.map_or(problem.clone(), |driver| problem.with_driver(driver));
+        Self { problem, retry: error.retry(), sign: Sign::of(error) }
+    }
+
+    /// The same, when it says this of the registry.
+    fn with_sign(self, sign: Sign) -> Self {
+        Self { sign, ..self }
+    }
+
+    /// One that stays, and says nothing of the registry.
+    fn of_ours(problem: Problem) -> Self {
+        Self { problem, retry: Retry::Never, sign: Sign::Nothing }
+    }
+}
+
+impl Worker {
+    pub(super) async fn run(&self, run: &Run) -> Step {
+        let operation = &run.operation;
+        let (kind, about) = (operation.request.kind, About::of(operation));
+        tracing::info!(attempt = run.attempt, "operation begins");
+        if run.is_cancelled {
+            return failed(kind, &about, cancelled());
+        }
+        // Attempts that ended otherwise than in an error: the agent died.
+        if run.attempt.saturating_sub(run.n_failures) > MAX_ATTEMPTS {
+            return failed(kind, &about, too_many_attempts(run.attempt - 1));
+        }
+        let started = Instant::now();
+        match self.attempt(operation).await {
+            Ok(finished) => Step::Outcome(Outcome::Succeeded(finished.summary), finished.parts),
+            Err(failure) => {
+                let elapsed = run.elapsed + started.elapsed();
+                let n_tries = run.n_failures.saturating_add(1);
+                let was_left_alone = failure.problem.code == "circuit_open";
+                match self.parts.retry.next(n_tries, elapsed, failure.retry, rand::random()) {
+                    // It was not tried.
+                    Some(wait) if was_left_alone => Step::Defer(wait, failure.problem),
+                    Some(wait) => Step::Again(wait, failure.problem),
+                    // That its registry is left alone says less than why.
+                    None => failed(
+                        kind,
+                        &about,
+                        match &run.last_failure {
+                            Some(last) if was_left_alone => last.clone(),
+                            _ => failure.problem,
+                        },
+                    ),
+                }
+            }
+        }
+    }
+
+    /// Tries once, unless the registry is left alone.
+    async fn attempt(&self, operation: &Operation) -> Result<Finished, Failure> {
+        let opened = self.parts.drivers.open(&operation.request.connection).await;
+        let registry = opened.map_err(|error| Failure::of(&error, error.driver()))?;
+        let pass = self.parts.breakers.admit(registry.host());
+        let pass = pass.map_err(|open| Failure::of(&open, Some(&registry.driver().name)))?;
+        let outcome = self.guarded(operation, &registry).await;
+        pass.tell(outcome.as_ref().map_or_else(|failure| failure.sign, |_| Sign::Alive));
+        outcome
+    }
+
+    /// Does what was asked for, within the limits of time; a panic is a failure like others.
+    async fn guarded(&self, operation: &Operation, registry: &Arc<Registry>) -> Result<Finished, Failure> {
+        let work = async {
+            match operation.request.kind {
+                OperationKind::Scan | OperationKind::Discover => self.scan(operation, registry).await,
+                OperationKind::Pull => self.pull(operation, registry).await,
+            }
+        };
+        let deadline = self.parts.run_deadline;
+        match timeout(deadline, Box::pin(AssertUnwindSafe(work).catch_unwind())).await {
+            Ok(Ok(finished)) => finished,
+            Ok(Err(_)) => Err(internal()),
+            Err(_) => {
+                let seconds = deadline.as_secs_f64();
+                let detail = format!("the image could not be read within {seconds} s");
+                let problem = Problem::new("registry_timeout", detail);
+                Err(Failure { problem, retry: Retry::Never, sign: Sign::Failing })
+            }
+        }
+    }
+
+    async fn scan(&self, operation: &Operation, registry: &Arc<Registry>) -> Result<Finished, Failure> {
+        let WorkerParts { scanner, limits, .. } = &self.parts;
+        let request = &operation.request;
+        let platform = request.options.platform.as_ref().or(request.platform.as_ref());
+        let interest = Arc::new(request.options.interest());
+        let scanned = scanner.scan(registry, &request.image, platform, limits, &interest, &Silent).await;
+        let scanned = scanned.map_err(|error| Failure::of(&error, error.driver()).with_sign(error.sign()))?;
+        for warning in regent_report::warnings(&scanned.findings).take(MAX_LOGGED_WARNINGS) {
+            tracing::warn!(operation = %operation.id, image = %request.image, "{warning}");
+        }
+        let operation = operation.clone();
+        // Serializing some MiB takes long enough to be felt by others.
+        let reported = spawn_blocking(move || report(&operation, &scanned)).await;
+        reported.map_err(|_| internal())?.map_err(Failure::of_ours)
+    }
+
+    async fn pull(&self, operation: &Operation, registry: &Arc<Registry>) -> Result<Finished, Failure> {
+        let request = &operation.request;
+        let started = Instant::now();
+        let platform = request.options.platform.as_ref().or(request.platform.as_ref());
+        let image = registry.resolve(&request.image, platform).await;
+        let image = image.map_err(|error| Failure::of(&error, error.driver()).with_sign(error.sign()))?;
+        let (size_bytes, limit_bytes) = (image.layers_size_bytes(), self.parts.limits.max_image_bytes);
+        if size_bytes > limit_bytes {
+            let image = request.image.to_string();
+            return Err(Failure::of(
+                &scanning::Error::ImageTooLarge { image, size_bytes, limit_bytes },
+                None,
+            ));
+        }
+        let resolving = started.elapsed();
+
+        // By digest, so that an image is stored once, whatever it is called.
+        let digest = &image.manifest.digest;
+        let directory =
+            self.parts.layers_dir.join(format!("{}-{}", digest.algorithm().as_str(), digest.hex()));
+        let fetched_bytes = match layout::write(registry, &image, &directory, None).await {
+            Ok(()) => size_bytes,
+            Err(layout::Error::Occupied { .. }) => 0, // it appears as a whole or not at all
+            Err(error) => return Err(Failure::of(&error, Some(&registry.driver().name))),
+        };
+        let summary = Summary {
+            digest: (!image.is_synthetic()).then(|| digest.clone()),
+            index_digest: image.index.as_ref().map(|index| index.digest.clone()),
+            n_layers: image.image.layers.len(),
+            fetched_bytes,
+            queued: queued(operation, started.elapsed()),
+            resolving,
+            reading: started.elapsed().saturating_sub(resolving),
+            ..Summary::default()
+        };
+        Ok(Finished { summary, parts: Vec::new() })
+    }
+}
+
+/// Findings → results → callbacks. Blocking.
+fn report(operation: &Operation, scanned: &ScannedImage) -> Result<Finished, Problem> {
+    let request = &operation.request;
+    let name = ImageName { given: Some(request.requested_name.clone()), archive: String::new() };
+    let response = scanning::report(scanned, &name, &request.options);
+    let mut results: Vec<ScanResult> = response.map_err(|error| report_problem(&error))?.scan_results;
+    let cost = scanned.cost;
+    let summary = Summary {
+        digest: scanned.digests.as_ref().map(|digests| digests.manifest.clone()),
+        index_digest: scanned.digests.as_ref().and_then(|digests| digests.index.clone()),
+        n_results: results.len(),
+        n_layers: cost.n_layers,
+        n_cached_layers: cost.n_cached_layers,
+        fetched_bytes: cost.fetched_bytes,
+        queued: queued(operation, cost.resolving + cost.reading + cost.analyzing),
+        resolving: cost.resolving,
+        reading: cost.reading,
+        analyzing: cost.analyzing,
+    };
+    let parts = callbacks::bodies(operation, &mut results, &summary);
+    let parts = parts.map_err(|error| Problem::new("result_too_large", error.to_string()))?;
+    Ok(Finished { summary, parts })
+}
+
+/// Time that an operation has waited, when it is known how long it has run.
+fn queued(operation: &Operation, ran: Duration) -> Duration {
+    let since = SystemTime::now().duration_since(operation.accepted_at).unwrap_or_default();
+    since.saturating_sub(ran)
+}
+
+/// A name or digest among the options is none.
+fn report_problem(error: &regent_report::Error) -> Problem {
+    Problem::new("request_malformed", error.to_string())
+}
+
+fn internal() -> Failure {
+    Failure::of_ours(Problem::new(
+        "internal",
+        "the agent failed; its log has the cause under this operation's id",
+    ))
+}

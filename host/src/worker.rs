@@ -25,8 +25,10 @@ use crate::drivers::Drivers;
 use crate::jobs::{Lease, OperationKind, Outcome, Queue, QueueError, Step, Task, Wish, Work};
 use crate::scanning::{ScanLimits, Scanner};
 use crate::telemetry::Metrics;
+use place::Place;
 
 mod deliver;
+mod place;
 mod run;
 
 /// Outcomes that are delivered at once, to all targets.
@@ -145,6 +147,7 @@ impl fmt::Debug for WorkerParts {
 /// Takes work of one kind while there is room, and owns its tasks.
 async fn dispatch(worker: Arc<Worker>, work: Work, n_at_once: usize) {
     let room = Arc::new(Semaphore::new(n_at_once.min(Semaphore::MAX_PERMITS)));
+    let waiting = Arc::new(Semaphore::new(n_at_once.min(Semaphore::MAX_PERMITS)));
     let mut tasks = JoinSet::new();
     let mut n_failures = 0;
     loop {
@@ -161,11 +164,8 @@ async fn dispatch(worker: Arc<Worker>, work: Work, n_at_once: usize) {
         match next {
             Some((Ok(Some(lease)), permit)) => {
                 n_failures = 0;
-                let worker = Arc::clone(&worker);
-                tasks.spawn(async move {
-                    worker.work_at(lease).await;
-                    drop(permit);
-                });
+                let (worker, place) = (Arc::clone(&worker), Place::new(permit, Arc::clone(&waiting)));
+                tasks.spawn(async move { worker.work_at(lease, place).await });
             }
             Some((Ok(None), _)) | None => break,
             Some((Err(error), _)) => {
@@ -210,7 +210,7 @@ impl Worker {
     }
 
     /// One lease, until it has ended.
-    async fn work_at(&self, lease: Lease) {
+    async fn work_at(&self, lease: Lease, place: Place) {
         let (kind, about) = match &lease.task {
             Task::Run(run) => (run.operation.request.kind, About::of(&run.operation)),
             Task::Deliver(delivery) => (delivery.kind, delivery.about.clone()),
@@ -222,7 +222,8 @@ impl Worker {
             let ended = tokio::select! {
                 biased;
                 stop = self.stop(&lease) => Err(stop),
-                step = AssertUnwindSafe(self.steps(&lease)).catch_unwind() => {
+                never = place.give_up_when_idle(), if matches!(lease.task, Task::Run(_)) => match never {},
+                step = AssertUnwindSafe(self.steps(&lease, &place)).catch_unwind() => {
                     Ok(step.unwrap_or_else(|_| Ok(internal(&lease, kind, &about))))
                 }
             };
@@ -239,11 +240,11 @@ impl Worker {
         Box::pin(held.instrument(span)).await;
     }
 
-    async fn steps(&self, lease: &Lease) -> Result<Step, QueueError> {
+    async fn steps(&self, lease: &Lease, place: &Place) -> Result<Step, QueueError> {
         match &lease.task {
             Task::Run(run) => {
                 reached(CrashPoint::LeaseStored);
-                Ok(self.run(run).await)
+                Ok(self.run(run, place).await)
             }
             Task::Deliver(delivery) => self.deliver(lease, delivery).await,
         }

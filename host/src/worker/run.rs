@@ -11,7 +11,7 @@ use regent_transport::{Fault, Retry};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use super::{Worker, WorkerParts, cancelled, failed};
+use super::{Place, Worker, WorkerParts, cancelled, failed};
 use crate::api::problem::Problem;
 use crate::breaker::Sign;
 use crate::callbacks::{self, About, Part};
@@ -19,7 +19,7 @@ use crate::jobs::record::{MAX_ATTEMPTS, too_many_attempts};
 use crate::jobs::{Operation, OperationKind, Outcome, Run, Step, Summary};
 use crate::layout;
 use crate::registry::Registry;
-use crate::scanning::{self, ScannedImage, Silent};
+use crate::scanning::{self, ScannedImage};
 
 /// Warnings about one image that are logged; results have those that matter to the service.
 const MAX_LOGGED_WARNINGS: usize = 20;
@@ -58,7 +58,7 @@ impl Failure {
 }
 
 impl Worker {
-    pub(super) async fn run(&self, run: &Run) -> Step {
+    pub(super) async fn run(&self, run: &Run, place: &Place) -> Step {
         let operation = &run.operation;
         let (kind, about) = (operation.request.kind, About::of(operation));
         tracing::info!(attempt = run.attempt, "operation begins");
@@ -70,7 +70,7 @@ impl Worker {
             return failed(kind, &about, too_many_attempts(run.attempt - 1));
         }
         let started = Instant::now();
-        match self.attempt(operation).await {
+        match self.attempt(operation, place).await {
             Ok(finished) => Step::Outcome(Outcome::Succeeded(finished.summary), finished.parts),
             Err(failure) => {
                 let elapsed = run.elapsed + started.elapsed();
@@ -95,21 +95,26 @@ impl Worker {
     }
 
     /// Tries once, unless the registry is left alone.
-    async fn attempt(&self, operation: &Operation) -> Result<Finished, Failure> {
+    async fn attempt(&self, operation: &Operation, place: &Place) -> Result<Finished, Failure> {
         let opened = self.parts.drivers.open(&operation.request.connection).await;
         let registry = opened.map_err(|error| Failure::of(&error, error.driver()))?;
         let pass = self.parts.breakers.admit(registry.host());
         let pass = pass.map_err(|open| Failure::of(&open, Some(&registry.driver().name)))?;
-        let outcome = self.guarded(operation, &registry).await;
+        let outcome = self.guarded(operation, &registry, place).await;
         pass.tell(outcome.as_ref().map_or_else(|failure| failure.sign, |_| Sign::Alive));
         outcome
     }
 
     /// Does what was asked for, within the limits of time; a panic is a failure like others.
-    async fn guarded(&self, operation: &Operation, registry: &Arc<Registry>) -> Result<Finished, Failure> {
+    async fn guarded(
+        &self,
+        operation: &Operation,
+        registry: &Arc<Registry>,
+        place: &Place,
+    ) -> Result<Finished, Failure> {
         let work = async {
             match operation.request.kind {
-                OperationKind::Scan | OperationKind::Discover => self.scan(operation, registry).await,
+                OperationKind::Scan | OperationKind::Discover => self.scan(operation, registry, place).await,
                 OperationKind::Pull => self.pull(operation, registry).await,
             }
         };
@@ -126,12 +131,17 @@ impl Worker {
         }
     }
 
-    async fn scan(&self, operation: &Operation, registry: &Arc<Registry>) -> Result<Finished, Failure> {
+    async fn scan(
+        &self,
+        operation: &Operation,
+        registry: &Arc<Registry>,
+        place: &Place,
+    ) -> Result<Finished, Failure> {
         let WorkerParts { scanner, limits, .. } = &self.parts;
         let request = &operation.request;
         let platform = request.options.platform.as_ref().or(request.platform.as_ref());
         let interest = Arc::new(request.options.interest());
-        let scanned = scanner.scan(registry, &request.image, platform, limits, &interest, &Silent).await;
+        let scanned = scanner.scan(registry, &request.image, platform, limits, &interest, place).await;
         let scanned = scanned.map_err(|error| Failure::of(&error, error.driver()).with_sign(error.sign()))?;
         for warning in regent_report::warnings(&scanned.findings).take(MAX_LOGGED_WARNINGS) {
             tracing::warn!(operation = %operation.id, image = %request.image, "{warning}");

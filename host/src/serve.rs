@@ -51,15 +51,29 @@ pub enum Error {
     /// `REGENT_SEAL_KEY` or `REGENT_SEAL_KEY_FILE`.
     #[error("REGENT_SEAL_KEY: {0}")]
     SealKeys(#[from] KeyError),
+    /// Something in the queue is sealed with a key that the agent was not given.
+    #[error(
+        "the queue can't be opened: {0}; give the agent that key again, behind the one that is to seal from now on (REGENT_SEAL_KEY)"
+    )]
+    SealKeyMissing(QueueError),
     /// The queue can't be opened.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
+    #[error("the queue can't be opened: {0}")]
+    Queue(QueueError),
     /// The program was stopped while it started.
     #[error("stopped while starting")]
     Stopped,
     /// Two counters with one name: a fault of ours.
     #[error("metrics can't be set up")]
     Metrics(#[from] prometheus::Error),
+}
+
+impl From<QueueError> for Error {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Sealed { .. } => Self::SealKeyMissing(error),
+            _ => Self::Queue(error),
+        }
+    }
 }
 
 impl Fault for Error {
@@ -70,7 +84,7 @@ impl Fault for Error {
             | Self::Server(_)
             | Self::DataDir { .. }
             | Self::SealKeys(_) => Class::Invalid,
-            Self::Queue(error) => error.class(),
+            Self::SealKeyMissing(error) | Self::Queue(error) => error.class(),
             Self::Stopped | Self::Metrics(_) => Class::Internal,
         }
     }
@@ -86,7 +100,7 @@ impl Fault for Error {
             | Self::Server(_)
             | Self::DataDir { .. }
             | Self::SealKeys(_) => "setting_invalid",
-            Self::Queue(error) => error.code(),
+            Self::SealKeyMissing(error) | Self::Queue(error) => error.code(),
             Self::Stopped | Self::Metrics(_) => "internal",
         }
     }

@@ -171,17 +171,20 @@ fn table(operations: &Value) -> String {
 
 /// One operation for people to read.
 fn page(operation: &Value) -> String {
-    const ROWS: [(&str, &str); 10] = [
+    const ROWS: [(&str, &str); 13] = [
         ("operation", "/operationId"),
         ("kind", "/kind"),
         ("image", "/image"),
         ("type", "/type"),
         ("correlation", "/correlationId"),
+        ("priority", "/priority"),
         ("accepted", "/acceptedAt"),
         ("attempts", "/attempts"),
         ("state", "/state"),
         ("since", "/since"),
         ("status", "/status"),
+        ("next try", "/notBefore"),
+        ("last try", "/lastFailure"),
     ];
     let mut text = String::new();
     let mut row = |name: &str, value: Option<String>| {

@@ -166,6 +166,7 @@ fn add_gaps(findings: &mut Findings, file: &OverlayFile, archive: &JavaArchive) 
     let gap = |code, reason| Gap { path: file.path.clone(), code, reason };
     findings.gaps.extend(archive.faults.iter().map(|fault| {
         let code = match fault.kind {
+            ArchiveFaultKind::NoDirectory => "archive_unreadable",
             ArchiveFaultKind::Unreadable => "archive_entry_unreadable",
             ArchiveFaultKind::TooLarge => "archive_limit_reached",
         };

@@ -75,6 +75,8 @@ pub struct ArchiveFault {
 /// Why something in an archive was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArchiveFaultKind {
+    /// It is an archive without a directory.
+    NoDirectory,
     /// It is damaged.
     Unreadable,
     /// It is more than is read.

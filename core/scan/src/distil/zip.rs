@@ -34,6 +34,8 @@ pub(super) enum Trouble {
     Disk(io::Error),
     /// The bytes are not what they should be.
     Damaged(String),
+    /// It begins or ends as an archive does, and has no directory.
+    NoDirectory(&'static str),
     /// This entry is more than is read of its kind.
     TooLarge(&'static str),
     /// Nothing more is read of the archive, however harmless.

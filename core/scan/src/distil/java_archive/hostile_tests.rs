@@ -151,10 +151,32 @@ fn names_without_end_are_given_up_and_faults_are_counted() {
     }
     let archive = distilled(&builder.finish());
     assert_eq!((archive.faults.len(), archive.n_more_faults), (16, 84));
+
+    let mut builder = ZipBuilder::default();
+    for _ in 0..100 {
+        builder = builder.with_raw(&bad);
+    }
+    let bomb = RawEntry::deflated("bomb.jar", &vec![0; 20 << 20]);
+    let archive = distilled(&builder.with_raw(&bomb).finish());
+    assert_eq!((archive.faults.len(), archive.n_more_faults), (17, 84));
+    assert!(faults(&archive)[16].starts_with("bomb.jar: its entries inflate to too many bytes"));
 }
 
 #[test]
-fn an_absurd_directory_is_no_archive() {
+fn an_archive_without_a_directory_has_its_digest_and_is_named() {
+    let cut = jar("g", "a", "1", &[]);
+    for bytes in [&cut[..cut.len() - 4], b"PK\x03\x04 not a zip"] {
+        let archive = distilled(bytes);
+        assert!(!archive.archive.is_zip);
+        assert_eq!(faults(&archive), [": its end is missing, and its central directory with it"]);
+    }
+    let nested = ZipBuilder::default().with(&[("lib/cut.jar", &cut[..cut.len() - 4])]).finish();
+    let expected = ["lib/cut.jar: its end is missing, and its central directory with it"];
+    assert_eq!(faults(&distilled(&nested)), expected);
+}
+
+#[test]
+fn an_absurd_directory_is_not_looked_for() {
     let end = |count: u16, length: u32, offset: u32| {
         let mut record = b"PK\x05\x06\0\0\0\0".to_vec();
         record.extend([count.to_le_bytes(), count.to_le_bytes()].concat());
@@ -174,7 +196,7 @@ fn an_absurd_directory_is_no_archive() {
     for bytes in rows {
         let archive = distilled(&bytes);
         assert!(!archive.archive.is_zip);
-        assert_eq!(archive.faults, []);
+        assert_eq!(faults(&archive), [": its central directory is not where its end says"]);
     }
 }
 

@@ -89,8 +89,7 @@ fn archives_behind_a_script_with_comments_and_with_wide_numbers_are_read() {
 
 #[test]
 fn what_is_no_archive_has_a_digest_and_nothing_else() {
-    let cut = jar("g", "a", "1", &[]);
-    for bytes in [&b""[..], b"PK\x03\x04 not a zip", &cut[..cut.len() - 4], &vec![0; 70_000]] {
+    for bytes in [&b""[..], b"PK", b"#!/bin/sh", &vec![0; 70_000]] {
         let archive = distilled(bytes);
         let expected = ArchiveContent { sha1: sha1_of(bytes), ..ArchiveContent::default() };
         assert_eq!((archive.archive, archive.faults), (expected, vec![]));

@@ -34,7 +34,7 @@ const MAX_POM_BYTES: u64 = 64 << 10;
 const MAX_COORDINATES_BYTES: usize = 4096;
 const MAX_NAME_BYTES: usize = 4096;
 
-/// Faults that are listed of one outermost archive; the others are counted.
+/// Faults that are listed of one outermost archive, besides the one that ends the reading; the others are counted.
 const MAX_FAULTS: usize = 16;
 
 /// Letters that are told of an entry's name.
@@ -227,6 +227,7 @@ impl Walk {
         let (kind, reason) = match trouble {
             Trouble::Disk(error) => return Err(error),
             Trouble::Damaged(reason) => (ArchiveFaultKind::Unreadable, reason),
+            Trouble::NoDirectory(reason) => (ArchiveFaultKind::NoDirectory, reason.to_owned()),
             Trouble::TooLarge(reason) => (ArchiveFaultKind::TooLarge, reason.to_owned()),
             Trouble::Spent(reason) => {
                 self.is_spent = true;
@@ -234,7 +235,7 @@ impl Walk {
                 (ArchiveFaultKind::TooLarge, reason)
             }
         };
-        if self.faults.len() == MAX_FAULTS {
+        if self.faults.len() >= MAX_FAULTS && !self.is_spent {
             self.n_more_faults = self.n_more_faults.saturating_add(1);
             return Ok(());
         }

@@ -4,7 +4,7 @@ use super::{Budget, Span, Spool, Trouble, end, read_at, record_at, u16_at, u32_a
 
 pub(super) const HEADER_MAGIC: [u8; 4] = *b"PK\x01\x02";
 const HEADER_BYTES: usize = 46;
-const LOCAL_MAGIC: [u8; 4] = *b"PK\x03\x04";
+pub(super) const LOCAL_MAGIC: [u8; 4] = *b"PK\x03\x04";
 const LOCAL_BYTES: u64 = 30;
 const EXTRA_ZIP64: u16 = 1;
 const BUFFER_BYTES: usize = 16 << 10;

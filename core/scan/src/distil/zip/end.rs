@@ -1,7 +1,7 @@
 //! Where the central directory is: told by a record at the end of the archive, behind which a comment may stand.
 
 use super::{Span, Spool, Trouble, read_at, record_at, u16_at, u32_at, u64_at};
-use crate::distil::zip::directory::HEADER_MAGIC;
+use crate::distil::zip::directory::{HEADER_MAGIC, LOCAL_MAGIC};
 
 const END_MAGIC: [u8; 4] = *b"PK\x05\x06";
 const END_BYTES: usize = 22;
@@ -22,7 +22,7 @@ pub(super) struct Place {
     pub(super) shift: u64,
 }
 
-/// `None`: this is no zip archive.
+/// `None`: this is no zip archive. What looks like one and has no directory is damaged.
 pub(super) fn find(spool: &mut Spool, span: Span) -> Result<Option<Place>, Trouble> {
     let mut tail = vec![0; END_BYTES + MAX_COMMENT_BYTES];
     let tail_start = span.length.saturating_sub(tail.len() as u64);
@@ -42,6 +42,12 @@ pub(super) fn find(spool: &mut Spool, span: Span) -> Result<Option<Place>, Troub
         if place.is_some() {
             return Ok(place);
         }
+    }
+    if candidates > 0 {
+        return Err(Trouble::NoDirectory("its central directory is not where its end says"));
+    }
+    if record_at(spool, span, 0)? == Some(LOCAL_MAGIC) {
+        return Err(Trouble::NoDirectory("its end is missing, and its central directory with it"));
     }
     Ok(None)
 }

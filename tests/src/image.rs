@@ -88,26 +88,31 @@ impl Layer {
 
     /// Adds bytes that do not compress, in files of 1 MiB.
     #[must_use]
-    pub fn noise(mut self, directory: &str, mebibytes: usize) -> Self {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        for i in 0..mebibytes {
-            let mut content = vec![0_u8; 1 << 20];
-            for chunk in content.chunks_exact_mut(8) {
-                // xorshift64: no need for more than not compressing.
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                chunk.copy_from_slice(&state.to_le_bytes());
-            }
-            self = self.file(&format!("{directory}/noise-{i}"), content);
-        }
-        self
+    pub fn noise(self, directory: &str, mebibytes: usize) -> Self {
+        let content = noise(mebibytes << 20);
+        let files = content.chunks(1 << 20).enumerate();
+        files.fold(self, |layer, (i, content)| layer.file(&format!("{directory}/noise-{i}"), content))
     }
 
     /// The tar.
     pub fn build(self) -> Vec<u8> {
         self.tar.into_inner().unwrap()
     }
+}
+
+/// Bytes that do not compress.
+pub fn noise(n_bytes: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut content = vec![0; n_bytes.next_multiple_of(8)];
+    for chunk in content.chunks_exact_mut(8) {
+        // xorshift64: no need for more than not compressing.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        chunk.copy_from_slice(&state.to_le_bytes());
+    }
+    content.truncate(n_bytes);
+    content
 }
 
 /// A number in a tar header's field of twelve bytes.

@@ -16,3 +16,4 @@ pub mod registry;
 pub mod sink;
 pub mod token_server;
 pub mod vendor;
+pub mod zip;

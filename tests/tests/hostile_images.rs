@@ -1,6 +1,9 @@
 //! Images made to hurt the scanner: each ends in a result with a warning, or in an error that names the limit, and none
 //! needs more than 256 MiB.
 
+#[path = "hostile_images/archives.rs"]
+mod archives;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

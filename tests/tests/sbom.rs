@@ -1,13 +1,15 @@
 //! Bills of materials against the official schemas, by validators that others have made (`.tools/sbom`).
 
-use std::collections::BTreeSet;
+#[path = "sbom/everything.rs"]
+mod everything;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use regent_tests::artifacts::{plugin_directory, regent, tools, workspace};
-use regent_tests::image::{Compression, Flavor, ImageBuilder, Layer, alpine_layer, debian_layer};
+use regent_tests::image::{Compression, Flavor, ImageBuilder, Layer, alpine_layer};
 use serde_json::{Value, json};
 
 /// A folder with an image in it, and the drivers to read it.
@@ -68,80 +70,135 @@ fn validate(what: &str, file: &Path) {
     assert!(ended.status.success(), "{what}: {}", String::from_utf8_lossy(&said));
 }
 
-/// Lock files and installed packages of applications.
-fn applications() -> Layer {
-    Layer::new()
-        .file("srv/php/composer.json", r#"{"name": "example/shop", "require": {"monolog/monolog": "^3.0"}}"#)
-        .file(
-            "srv/php/composer.lock",
-            r#"{"packages": [
-                {"name": "monolog/monolog", "version": "3.5.0", "license": ["MIT"], "require": {"psr/log": "^3.0"},
-                 "dist": {"type": "zip", "url": "https://example.com/monolog.zip", "shasum": ""}},
-                {"name": "psr/log", "version": "3.0.0", "license": ["MIT", "A licence of its own"]}
-            ], "packages-dev": []}"#,
-        )
-        .file("srv/node/package.json", r#"{"name": "shop", "version": "1.0.0", "dependencies": {"@types/node": "20.1.0"}}"#)
-        .file(
-            "srv/node/package-lock.json",
-            json!({"name": "shop", "version": "1.0.0", "lockfileVersion": 3, "packages": {
-                "": {"name": "shop", "version": "1.0.0", "dependencies": {"@types/node": "20.1.0"}},
-                "node_modules/@types/node": {"version": "20.1.0", "integrity":
-                    "sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg=="},
-            }})
-            .to_string(),
-        )
-        .file("srv/py/requirements.txt", "Werkzeug==3.0.1\n")
-        .file(
-            "usr/lib/python3/site-packages/Werkzeug-3.0.1.dist-info/METADATA",
-            "Metadata-Version: 2.1\nName: Werkzeug\nVersion: 3.0.1\nLicense-Expression: BSD-3-Clause\n\nText.\n",
-        )
-        .file("srv/bad/composer.json", "{").file("srv/bad/composer.lock", "{}")
+/// What both documents have to say of a package.
+struct Package {
+    purl: &'static str,
+    /// As they are declared; a text that is no identifier stands as it is.
+    licenses: &'static [&'static str],
+    /// With its algorithm as CycloneDX calls it.
+    hash: Option<(&'static str, &'static str)>,
+    layer: usize,
+    depends: &'static [&'static str],
 }
 
-/// Debian's packages with licences, architectures, one that is removed, and names that JSON and URLs must encode.
-fn packages() -> Layer {
-    Layer::new()
-        .file(
-            "var/lib/dpkg/status",
-            "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nSource: glibc\n\
-             Version: 2.36-9+deb12u4\n\n\
-             Package: libc6\nStatus: install ok installed\nArchitecture: i386\nSource: glibc\nVersion: 2.36-9+deb12u4\n\n\
-             Package: libstdc++6\nStatus: install ok installed\nArchitecture: amd64\nSource: gcc-12 (12.2.0-14)\n\
-             Version: 1:12.2.0-14\nDepends: libc6 (>= 2.36)\n\n\
-             Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n",
-        )
-        .file(
-            "usr/share/doc/libc6/copyright",
-            "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\n\
-             Copyright: 1991 FSF\nLicense: LGPL-2.1+\n\nFiles: sunrpc/*\nLicense: Sun RPC\n Text\n",
-        )
+/// Of nothing, by three algorithms.
+const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
+const SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const SHA512: &str = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce\
+                      47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e";
+
+fn package(
+    purl: &'static str,
+    licenses: &'static [&'static str],
+    hash: Option<(&'static str, &'static str)>,
+    layer: usize,
+    depends: &'static [&'static str],
+) -> Package {
+    Package { purl, licenses, hash, layer, depends }
+}
+
+/// All packages of the image with something of each ecosystem, in the order of the documents.
+fn packages() -> Vec<Package> {
+    vec![
+        package("x", &[], None, 0, &[]),
+    ]
 }
 
 #[test]
-fn documents_of_many_ecosystems_are_valid_and_the_same_again() {
-    let desk = Desk::new(vec![debian_layer(), packages(), applications()]);
+fn documents_of_all_ecosystems_are_valid_and_the_same_again() {
+    let desk = Desk::new(everything::layers());
     for format in ["cyclonedx", "spdx"] {
         let (one, two) = (desk.scan(format, "one.json"), desk.scan(format, "two.json"));
         assert_eq!(fs::read(&one).unwrap(), fs::read(two).unwrap(), "{format}");
         validate(format, &one);
     }
-    let bom = desk.json("cyclonedx");
-    let components = bom["components"].as_array().unwrap();
-    let purls: Vec<&str> = components.iter().filter_map(|component| component["purl"].as_str()).collect();
     let list = desk.path("purls");
+    let purls: Vec<&str> = packages().iter().map(|package| package.purl).collect();
     fs::write(&list, purls.join("\n")).unwrap();
     validate("purl", &list);
+}
 
-    let kinds: BTreeSet<&str> =
-        purls.iter().map(|purl| purl.trim_start_matches("pkg:").split('/').next().unwrap()).collect();
-    for kind in ["composer", "deb"] {
-        assert!(kinds.contains(kind), "{kind} is missing among {purls:?}");
-    }
-    assert!(!purls.iter().any(|purl| purl.contains("gone")), "{purls:?}");
-    let of_libc = purls.iter().filter(|purl| purl.starts_with("pkg:deb/debian/libc6@")).count();
-    assert_eq!(of_libc, 2, "one for each architecture: {purls:?}");
+#[test]
+fn a_cyclonedx_document_has_all_that_is_known_of_each_package() {
+    let bom = Desk::new(everything::layers()).json("cyclonedx");
     assert_eq!(bom["metadata"]["timestamp"], "2026-01-01T00:00:00Z");
     assert_eq!(bom["compositions"][0]["aggregate"], "incomplete", "one lock file can't be read");
+    let image = &bom["metadata"]["component"];
+    let components = bom["components"].as_array().unwrap();
+    let purls: Vec<&str> = components.iter().filter_map(|component| component["purl"].as_str()).collect();
+    let expected: Vec<&str> = packages().iter().map(|package| package.purl).collect();
+    assert_eq!(purls, expected);
+    for package in packages() {
+        let component = components.iter().find(|component| component["purl"] == package.purl).unwrap();
+        let property = |owner: &Value, name: &str| {
+            let mut properties = owner["properties"].as_array().unwrap().iter();
+            let property = properties.find(|property| property["name"] == format!("regent:{name}"));
+            property.map(|property| property["value"].as_str().unwrap().to_owned())
+        };
+        let licenses = component["licenses"].as_array().map_or(&[][..], Vec::as_slice);
+        let license = |choice: &Value| {
+            let license = &choice["license"];
+            let text = [&choice["expression"], &license["id"], &license["name"]];
+            text.into_iter().find_map(Value::as_str).unwrap().to_owned()
+        };
+        assert_eq!(licenses.iter().map(license).collect::<Vec<_>>(), package.licenses, "{}", package.purl);
+        let hash = package.hash.map(|(algorithm, value)| json!([{"alg": algorithm, "content": value}]));
+        assert_eq!(component["hashes"], hash.unwrap_or(Value::Null), "{}", package.purl);
+        assert_eq!(property(component, "layer:index"), Some(package.layer.to_string()), "{}", package.purl);
+        for key in ["digest", "diffId", "instruction"] {
+            let of_image = property(image, &format!("image:layer:{}:{key}", package.layer));
+            assert!(of_image.is_some());
+            assert_eq!(property(component, &format!("layer:{key}")), of_image, "{}", package.purl);
+        }
+        let mut dependencies = bom["dependencies"].as_array().unwrap().iter();
+        let dependency = dependencies.find(|dependency| dependency["ref"] == component["bom-ref"]).unwrap();
+        let depends = dependency["dependsOn"].as_array().map_or(&[][..], Vec::as_slice);
+        assert_eq!(depends, package.depends, "{}", package.purl);
+    }
+}
+
+#[test]
+fn an_spdx_document_has_all_that_is_known_of_each_package() {
+    let document = Desk::new(everything::layers()).json("spdx");
+    let list = document["packages"].as_array().unwrap();
+    let purl_of = |package: &Value| {
+        let purl = package["externalRefs"][0]["referenceLocator"].as_str()?.to_owned();
+        (package["primaryPackagePurpose"] == "LIBRARY").then_some(purl)
+    };
+    let purls: Vec<String> = list.iter().filter_map(purl_of).collect();
+    let expected: Vec<&str> = packages().iter().map(|package| package.purl).collect();
+    assert_eq!(purls, expected);
+    let by_id = |id: &Value| list.iter().find(|package| package["SPDXID"] == *id).unwrap();
+    let relations = |kind: &str| {
+        let all = document["relationships"].as_array().unwrap().iter();
+        let of_kind = all.filter(|relation| relation["relationshipType"] == kind);
+        let ends = |relation: &Value| {
+            (relation["spdxElementId"].clone(), relation["relatedSpdxElement"].clone())
+        };
+        of_kind.map(ends).collect::<Vec<_>>()
+    };
+    let (depends, contains) = (relations("DEPENDS_ON"), relations("CONTAINS"));
+    let texts = document["hasExtractedLicensingInfos"].as_array().unwrap();
+    for package in packages() {
+        let found = list.iter().find(|found| purl_of(found).as_deref() == Some(package.purl)).unwrap();
+        let text_of = |id: &str| {
+            let mut texts = texts.iter().filter(|text| text["licenseId"] == id);
+            texts.next().map_or(id.to_owned(), |text| text["extractedText"].as_str().unwrap().to_owned())
+        };
+        let declared = found["licenseDeclared"].as_str().unwrap().split(" AND ");
+        let declared: Vec<String> = declared.filter(|id| *id != "NOASSERTION").map(text_of).collect();
+        assert_eq!(declared, package.licenses, "{}", package.purl);
+        let hash = package.hash.map(|(algorithm, value)| {
+            json!([{"algorithm": algorithm.replace('-', ""), "checksumValue": value}])
+        });
+        assert_eq!(found["checksums"], hash.unwrap_or(Value::Null), "{}", package.purl);
+        let layers: Vec<&Value> =
+            contains.iter().filter(|(_, part)| *part == found["SPDXID"]).map(|(whole, _)| whole).collect();
+        assert_eq!(layers, [&json!(format!("SPDXRef-Layer-{}", package.layer))], "{}", package.purl);
+        let others = depends.iter().filter(|(from, _)| *from == found["SPDXID"]);
+        let others: Vec<String> = others.filter_map(|(_, to)| purl_of(by_id(to))).collect();
+        assert_eq!(others, package.depends, "{}", package.purl);
+    }
 }
 
 #[test]

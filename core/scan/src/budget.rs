@@ -1,16 +1,38 @@
-//! What is kept of all layers of one image, bounded together.
+//! What the layers of one image may cost together. They are read side by side, and share one budget.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that may still be kept of one image. Its layers, which are read side by side, share one.
+use crate::limits::Limits;
+
+/// Names of the limits that hold for an image, fields of [`Limits`].
+pub(crate) const KEPT_IMAGE_BYTES: &str = "kept_image_bytes";
+pub(crate) const SPOOLED_IMAGE_BYTES: &str = "spooled_image_bytes";
+
+/// What is left for the layers of one image.
+#[derive(Debug)]
+pub struct ImageBudget {
+    /// Of [`Limits::kept_image_bytes`].
+    pub kept: Budget,
+    /// Of [`Limits::spooled_image_bytes`]. Nothing of it is given back: a disk that was written to has had the work.
+    pub spooled: Budget,
+}
+
+/// Bytes that may still be taken.
 #[derive(Debug)]
 pub struct Budget {
     limit_bytes: u64,
     left_bytes: AtomicU64,
 }
 
+impl ImageBudget {
+    /// That of an image of which nothing was read yet.
+    pub fn new(limits: &Limits) -> Self {
+        Self { kept: Budget::new(limits.kept_image_bytes), spooled: Budget::new(limits.spooled_image_bytes) }
+    }
+}
+
 impl Budget {
-    /// A budget of that many bytes ([`Limits::kept_image_bytes`](crate::Limits)).
+    /// A budget of that many bytes.
     pub fn new(limit_bytes: u64) -> Self {
         Self { limit_bytes, left_bytes: AtomicU64::new(limit_bytes) }
     }

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use regent_oci::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::{Budget, ImageBudget, KEPT_IMAGE_BYTES, SPOOLED_IMAGE_BYTES};
 use crate::distil::Distilled;
+use crate::error::Error;
 use crate::path::LayerPath;
 
 /// Version of what a capture holds. A change of matchers or of the format raises it, and cached captures of another
@@ -32,6 +34,8 @@ pub struct Capture {
     pub hidden_by_files: Vec<u64>,
     /// Hashes of the paths of all directories, sorted: each hides a lower layer's non-directory of that path.
     pub hidden_by_directories: Vec<u64>,
+    /// What was written to temporary files to make it: counted for every image that it is a part of.
+    pub spooled_bytes: u64,
 }
 
 /// One kept tar entry.
@@ -111,6 +115,25 @@ impl CapturedLayer {
     /// since. `None` if it is of another version.
     pub fn from_cache(digest: Digest, capture: Capture) -> Option<Self> {
         (capture.version == CAPTURE_VERSION).then(|| Self { digest, capture: Arc::new(capture) })
+    }
+
+    /// Counts a capture that was at hand like one that is made: the same image has the same outcome.
+    ///
+    /// # Errors
+    /// [`Error::Limit`], where there is less left of the image's budget.
+    pub fn count(&self, budget: &ImageBudget) -> Result<(), Error> {
+        let over = |limit, budget: &Budget| Error::Limit {
+            layer: self.digest.clone(),
+            limit,
+            value: budget.limit_bytes(),
+        };
+        if !budget.kept.spend(self.capture.cost_bytes()) {
+            return Err(over(KEPT_IMAGE_BYTES, &budget.kept));
+        }
+        if !budget.spooled.spend(self.capture.spooled_bytes) {
+            return Err(over(SPOOLED_IMAGE_BYTES, &budget.spooled));
+        }
+        Ok(())
     }
 
     /// The blob's digest.

@@ -11,12 +11,15 @@ mod java_archive;
 mod package_json;
 mod path_list;
 mod python_metadata;
+pub(crate) mod scratch;
 mod whole_text;
 mod zip;
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
+
+use crate::limits::Limits;
 
 pub use conda_record::CondaRecord;
 pub use debian_copyright::DebianCopyright;
@@ -30,6 +33,7 @@ pub use java_archive::{
 pub use package_json::InstalledManifest;
 pub use path_list::PathList;
 pub use python_metadata::PythonMetadata;
+use scratch::Scratch;
 use whole_text::WholeText;
 
 /// The kinds of distillers.
@@ -95,15 +99,15 @@ impl Distil {
     }
 
     /// Begins with a file of that size.
-    pub(crate) fn start(self, size_bytes: u64) -> Box<dyn Distiller> {
+    pub(crate) fn start(self, size_bytes: u64, scratch: &Scratch) -> Box<dyn Distiller> {
         match self {
-            Self::Executable => Box::new(executable::Reader::new(size_bytes)),
+            Self::Executable => Box::new(executable::Reader::new(size_bytes, scratch)),
             Self::PackageJson => {
                 Box::new(WholeText::new(size_bytes, package_json::MAX_BYTES, package_json::distil))
             }
             Self::DebianCopyright => Box::new(debian_copyright::Reader::default()),
             Self::PathList => Box::new(path_list::Reader::default()),
-            Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes)),
+            Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes, scratch)),
             Self::Gemspec => Box::new(gemspec::Reader::default()),
             Self::PythonMetadata => Box::new(python_metadata::Reader::default()),
             Self::CondaRecord => {
@@ -114,7 +118,8 @@ impl Distil {
 
     /// The same for a file that was kept as a whole.
     pub(crate) fn of_content(self, content: &[u8]) -> io::Result<Option<Distilled>> {
-        let mut distiller = self.start(content.len() as u64);
+        let scratch = Scratch::new(&Limits::default());
+        let mut distiller = self.start(content.len() as u64, &scratch);
         distiller.take(content);
         distiller.finish()
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use regent_oci::{Descriptor, DiffId, Digest};
 
-use crate::budget::Budget;
+use crate::budget::ImageBudget;
 use crate::capture::{Capture, CapturedLayer};
 use crate::error::Error;
 use crate::extra::Extra;
@@ -44,7 +44,7 @@ pub struct LayerSpec {
     pub extra: Extra,
     /// What is left for the layers of the image. What the capture costs stays spent; of a layer that can't be used,
     /// and so of its image, nothing is given back.
-    pub budget: Arc<Budget>,
+    pub budget: Arc<ImageBudget>,
     /// What the request asks for. A capture made with any interest must not be cached either.
     pub interest: Arc<Interest>,
 }
@@ -52,7 +52,7 @@ pub struct LayerSpec {
 impl LayerSpec {
     /// A first pass over the blob of this descriptor, alone in its image.
     pub fn new(descriptor: Descriptor) -> Self {
-        let budget = Arc::new(Budget::new(Limits::default().kept_image_bytes));
+        let budget = Arc::new(ImageBudget::new(&Limits::default()));
         Self { descriptor, diff_id: None, extra: Extra::default(), budget, interest: Arc::default() }
     }
 }

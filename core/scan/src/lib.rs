@@ -36,7 +36,7 @@ pub use application::{
     JarIdentity, Root, TestedFiles,
 };
 pub use attribution::attribute;
-pub use budget::Budget;
+pub use budget::{Budget, ImageBudget};
 pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kept};
 pub use distil::{
     ArchiveContent, ArchiveFault, ArchiveFaultKind, CondaRecord, Coordinates, Crate, DebianCopyright,

@@ -10,6 +10,13 @@ pub struct Limits {
     pub kept_layer_bytes: u64,
     /// All that is kept of the layers of one image together, in bytes.
     pub kept_image_bytes: u64,
+    /// What archives and executables of one layer have in temporary files at one time, in bytes. One that does not fit
+    /// is a gap, not an error.
+    pub spooled_at_once_bytes: u64,
+    /// All that is written to temporary files for one layer, in bytes. What comes behind is a gap for each.
+    pub spooled_layer_bytes: u64,
+    /// All that is written to temporary files for the layers of one image together, in bytes.
+    pub spooled_image_bytes: u64,
     /// Tar entries of one layer.
     pub entries: u64,
     /// Length of a path or link target, in bytes.
@@ -30,6 +37,9 @@ impl Default for Limits {
             kept_file_bytes: 64 << 20,
             kept_layer_bytes: 96 << 20,
             kept_image_bytes: 96 << 20,
+            spooled_at_once_bytes: 1 << 30,
+            spooled_layer_bytes: 4 << 30,
+            spooled_image_bytes: 16 << 30,
             entries: 2_000_000,
             path_bytes: 4096,
             inflated_bytes: 64 << 30,

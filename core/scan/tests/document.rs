@@ -46,6 +46,9 @@ fn limits_part() -> String {
         kept_file_bytes,
         kept_layer_bytes,
         kept_image_bytes,
+        spooled_at_once_bytes,
+        spooled_layer_bytes,
+        spooled_image_bytes,
         entries,
         path_bytes,
         inflated_bytes,
@@ -53,21 +56,33 @@ fn limits_part() -> String {
         link_depth,
     } = Limits::default();
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let gib = |bytes: u64| format!("{} GiB", bytes >> 30);
     let rows = [
         ("a kept file", mib(kept_file_bytes), "a warning that names the file"),
         ("all that is kept of one layer", mib(kept_layer_bytes), "the scan fails with `limit_exceeded`"),
         ("all that is kept of one image", mib(kept_image_bytes), "the scan fails with `limit_exceeded`"),
+        (
+            "archives and executables of one layer in temporary files, at one time",
+            gib(spooled_at_once_bytes),
+            "a warning that names the file",
+        ),
+        (
+            "all that is written to temporary files for one layer",
+            gib(spooled_layer_bytes),
+            "a warning that names the file, for each that comes behind",
+        ),
+        (
+            "all that is written to temporary files for one image",
+            gib(spooled_image_bytes),
+            "the scan fails with `limit_exceeded`",
+        ),
         ("entries of one layer", entries.to_string(), "the scan fails with `limit_exceeded`"),
         (
             "a path or the target of a link",
             format!("{path_bytes} bytes"),
             "the scan fails with `limit_exceeded`",
         ),
-        (
-            "one layer, inflated",
-            format!("{} GiB", inflated_bytes >> 30),
-            "the scan fails with `limit_exceeded`",
-        ),
+        ("one layer, inflated", gib(inflated_bytes), "the scan fails with `limit_exceeded`"),
         (
             "inflated bytes for each compressed one",
             inflation_ratio.to_string(),

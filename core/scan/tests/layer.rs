@@ -21,5 +21,7 @@ mod long_names;
 mod odd;
 #[path = "layer/sparse.rs"]
 mod sparse;
+#[path = "layer/spooled.rs"]
+mod spooled;
 #[path = "layer/verification.rs"]
 mod verification;

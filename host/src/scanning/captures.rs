@@ -113,6 +113,7 @@ mod tests {
             entries: Vec::new(),
             hidden_by_files: vec![0; n_hidden],
             hidden_by_directories: Vec::new(),
+            spooled_bytes: 0,
         };
         CapturedLayer::from_cache(Digest::sha256(name.as_bytes()), capture).unwrap()
     }

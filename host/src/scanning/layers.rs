@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use regent_distribution::Verify;
 use regent_oci::{Descriptor, DiffId, annotation};
 use regent_scan::{
-    Budget, CapturedLayer, Extra, Gap, Interest, LayerSpec, Limits, MissingTarget, capture_layer,
+    CapturedLayer, Extra, Gap, ImageBudget, Interest, LayerSpec, Limits, MissingTarget, capture_layer,
 };
 
 use regent_transport::Fault as _;
@@ -28,7 +28,7 @@ pub(super) struct Layers<'a> {
     image: &'a ResolvedImage,
     limits: &'a Limits,
     interest: Arc<Interest>,
-    budget: Arc<Budget>,
+    budget: Arc<ImageBudget>,
     progress: &'a dyn Progress,
     fetched_bytes: AtomicU64,
     n_cached: AtomicUsize,
@@ -64,7 +64,7 @@ impl<'a> Layers<'a> {
         progress: &'a dyn Progress,
     ) -> Self {
         let (fetched_bytes, n_cached) = (AtomicU64::new(0), AtomicUsize::new(0));
-        let budget = Arc::new(Budget::new(limits.kept_image_bytes));
+        let budget = Arc::new(ImageBudget::new(limits));
         Self { captures, registry, image, limits, interest, budget, progress, fetched_bytes, n_cached }
     }
 
@@ -140,7 +140,7 @@ impl<'a> Layers<'a> {
             .await?;
         for (i, layer) in again {
             if let Some(captured) = read.captured.get_mut(i) {
-                self.budget.give_back(captured.capture().cost_bytes());
+                self.budget.kept.give_back(captured.capture().cost_bytes());
                 *captured = layer;
             }
         }
@@ -206,12 +206,9 @@ impl<'a> Layers<'a> {
         self.found(i, captured)
     }
 
-    /// A capture that was at hand counts like one that is made: the same image has the same outcome.
+    /// A capture that was at hand.
     fn found(&self, layer: usize, captured: CapturedLayer) -> Result<CapturedLayer, Error> {
-        if !self.budget.spend(captured.capture().cost_bytes()) {
-            let (limit, value) = ("kept_image_bytes", self.budget.limit_bytes());
-            return Err(regent_scan::Error::Limit { layer: captured.digest().clone(), limit, value }.into());
-        }
+        captured.count(&self.budget)?;
         self.n_cached.fetch_add(1, Ordering::Relaxed);
         self.progress.event(ProgressEvent::LayerDone { layer, cached: true });
         Ok(captured)

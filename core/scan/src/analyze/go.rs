@@ -50,6 +50,9 @@ fn run(view: &View<'_>, findings: &mut Findings) {
             Executable::Unreadable(ExecutableFault::NotSpooled) => {
                 "it has more than 1 GiB, or looked like no program of Go or Rust at first"
             }
+            Executable::Unreadable(ExecutableFault::NoRoom) => {
+                "its layer has more in large programs than goes through temporary files"
+            }
             Executable::Unreadable(ExecutableFault::BuildInfo) => "its build information is damaged",
             _ => continue,
         };

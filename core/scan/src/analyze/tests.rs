@@ -90,6 +90,7 @@ pub(crate) fn captured_layers(layers: impl Iterator<Item = Vec<Entry>>) -> Vec<C
         entries,
         hidden_by_files: Vec::new(),
         hidden_by_directories: Vec::new(),
+        spooled_bytes: 0,
     };
     layers
         .map(|entries| CapturedLayer::from_cache(Digest::sha256(b"layer"), capture(entries)).unwrap())

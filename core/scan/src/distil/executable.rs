@@ -14,11 +14,11 @@ mod packages;
 mod program;
 mod spool;
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::scratch::{self, Scratch};
 use super::{Distilled, Distiller};
 
 use self::elf::Elf;
@@ -53,6 +53,8 @@ pub enum Executable {
 pub enum ExecutableFault {
     /// It was not spooled: it has more than 1 GiB, or looked like neither language.
     NotSpooled,
+    /// It was not spooled, since its layer has too many that had to be.
+    NoRoom,
     /// Its Go build information is damaged.
     BuildInfo,
     /// The list of its crates is damaged.
@@ -72,6 +74,7 @@ impl Executable {
 /// Tells executables from other files, and spools them.
 pub(super) struct Reader {
     size_bytes: u64,
+    scratch: Scratch,
     state: State,
     markers: Markers,
 }
@@ -82,9 +85,9 @@ enum State {
     /// An executable: what has passed of it.
     Memory(Vec<u8>),
     /// The same, of which there was too much.
-    Disk(File, u64),
-    /// One that is only looked through for markers.
-    Watched,
+    Disk(scratch::Spool),
+    /// One that is only looked through for markers, and why it is not spooled.
+    Watched(ExecutableFault),
     /// Something else.
     Other,
     /// The disk failed.
@@ -92,8 +95,9 @@ enum State {
 }
 
 impl Reader {
-    pub(super) fn new(size_bytes: u64) -> Self {
-        Self { size_bytes, state: State::Head(Vec::new()), markers: Markers::default() }
+    pub(super) fn new(size_bytes: u64, scratch: &Scratch) -> Self {
+        let (state, markers) = (State::Head(Vec::new()), Markers::default());
+        Self { size_bytes, scratch: scratch.clone(), state, markers }
     }
 
     /// Takes bytes of an executable.
@@ -105,34 +109,39 @@ impl Reader {
                 // Of what is not even looked through, the beginning has to do.
                 self.markers.has_go |= self.size_bytes > MAX_BYTES && markers::has_go_note(start);
                 let start = std::mem::take(start);
-                self.state = State::Watched;
                 if !is_worth_it {
+                    self.state = State::Watched(ExecutableFault::NotSpooled);
                     return true;
                 }
-                tempfile::tempfile().and_then(|mut file| {
-                    file.write_all(&start)?;
-                    file.write_all(piece)?;
-                    self.state = State::Disk(file, (start.len() + piece.len()) as u64);
-                    Ok(())
-                })
+                if !self.scratch.has_room(self.size_bytes) {
+                    self.state = State::Watched(ExecutableFault::NoRoom);
+                    return true;
+                }
+                let mut spool = self.scratch.spool(0);
+                let outcome = spool.append(&start).and_then(|_| spool.append(piece));
+                self.state = State::Disk(spool);
+                outcome
             }
             State::Memory(start) => {
                 start.extend_from_slice(piece);
-                Ok(())
+                Ok(true)
             }
-            State::Disk(file, size_bytes) => {
-                *size_bytes += piece.len() as u64;
-                file.write_all(piece)
-            }
+            State::Disk(spool) => spool.append(piece),
             // A file above the limit, most of which may be holes, is not looked through either.
-            State::Watched => return self.size_bytes <= MAX_BYTES,
+            State::Watched(_) => return self.size_bytes <= MAX_BYTES,
             State::Head(_) | State::Other | State::Failed(_) => return false,
         };
-        if let Err(error) = outcome {
-            self.state = State::Failed(error);
-            return false;
+        match outcome {
+            Ok(true) => true,
+            Ok(false) => {
+                self.state = State::Watched(ExecutableFault::NoRoom);
+                true
+            }
+            Err(error) => {
+                self.state = State::Failed(error);
+                false
+            }
         }
-        true
     }
 }
 
@@ -159,18 +168,17 @@ impl Distiller for Reader {
 
     fn finish(self: Box<Self>) -> io::Result<Option<Distilled>> {
         let Self { state, markers, .. } = *self;
-        let spool = match state {
+        let file = match state {
             State::Failed(error) => return Err(error),
             State::Head(_) | State::Other => return Ok(None),
             _ if !markers.any() => return Ok(None),
-            State::Watched => {
-                let fault = Executable::Unreadable(ExecutableFault::NotSpooled);
-                return Ok(Some(Distilled::Executable(fault)));
+            State::Watched(fault) => {
+                return Ok(Some(Distilled::Executable(Executable::Unreadable(fault))));
             }
             State::Memory(content) => Spool::Memory(content),
-            State::Disk(file, size_bytes) => Spool::Disk(file, size_bytes),
+            State::Disk(spool) => Spool::Disk(spool),
         };
-        Ok(read(spool, &markers)?.map(Distilled::Executable))
+        Ok(read(file, &markers)?.map(Distilled::Executable))
     }
 }
 

@@ -8,13 +8,13 @@ mod manifest;
 mod pom;
 mod walk;
 
-use std::io::{self, Write};
+use std::io;
 
 use crate::hexadecimal::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
-use super::zip::{Span, Spool};
+use super::scratch::{Scratch, Spool};
 use super::{Distilled, Distiller};
 
 pub use manifest::JarManifest;
@@ -25,6 +25,9 @@ const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 
 /// What is spooled in memory, in bytes: most archives are smaller.
 const SPOOL_MEMORY_BYTES: usize = 4 << 20;
+
+/// Why an archive or one in it is not read although it may be as large.
+const NO_ROOM: &str = "the layer has more in such archives than goes through temporary files";
 
 /// What a jar, war or ear says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,26 +106,35 @@ impl ArchiveContent {
 
 /// Spools the archive, and hashes it on the way.
 pub(super) struct Reader {
-    /// `None` for an archive that is too large.
-    spool: Option<Spool>,
+    /// An archive that is not read has a reason instead.
+    spool: Result<Spool, &'static str>,
+    scratch: Scratch,
     hasher: Sha1,
-    length: u64,
     failure: Option<io::Error>,
 }
 
 impl Reader {
-    pub(super) fn new(size_bytes: u64) -> Self {
-        let spool = (size_bytes <= MAX_ARCHIVE_BYTES).then(|| Spool::new(SPOOL_MEMORY_BYTES));
-        Self { spool, hasher: Sha1::new(), length: 0, failure: None }
+    pub(super) fn new(size_bytes: u64, scratch: &Scratch) -> Self {
+        let spool = if size_bytes > MAX_ARCHIVE_BYTES {
+            Err("it has more than 1 GiB")
+        } else if size_bytes > SPOOL_MEMORY_BYTES as u64 && !scratch.has_room(size_bytes) {
+            Err(NO_ROOM)
+        } else {
+            Ok(scratch.spool(SPOOL_MEMORY_BYTES))
+        };
+        Self { spool, scratch: scratch.clone(), hasher: Sha1::new(), failure: None }
     }
 }
 
 impl Distiller for Reader {
     fn take(&mut self, piece: &[u8]) -> bool {
         self.hasher.update(piece);
-        self.length += piece.len() as u64;
-        let written = self.spool.as_mut().map_or(Ok(()), |spool| spool.write_all(piece));
-        self.failure = written.err();
+        let Ok(spool) = &mut self.spool else { return true };
+        match spool.append(piece) {
+            Ok(true) => {}
+            Ok(false) => self.spool = Err(NO_ROOM),
+            Err(failure) => self.failure = Some(failure),
+        }
         self.failure.is_none()
     }
 
@@ -132,14 +144,15 @@ impl Distiller for Reader {
         }
         let sha1 = hexadecimal(&self.hasher.finalize());
         let archive = match self.spool {
-            Some(mut spool) => walk::read(&mut spool, Span { start: 0, length: self.length }, sha1)
-                .map_err(|failure| spooling(&failure))?,
-            None => JavaArchive {
+            Ok(mut spool) => {
+                walk::read(&mut spool, &self.scratch, sha1).map_err(|failure| spooling(&failure))?
+            }
+            Err(reason) => JavaArchive {
                 archive: ArchiveContent { sha1, ..ArchiveContent::default() },
                 faults: vec![ArchiveFault {
                     entry: String::new(),
                     kind: ArchiveFaultKind::TooLarge,
-                    reason: format!("it has {} bytes, more than is read of an archive", self.length),
+                    reason: reason.to_owned(),
                 }],
                 n_more_faults: 0,
             },

@@ -10,13 +10,10 @@ mod end;
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use tempfile::SpooledTempFile;
+use super::scratch::Spool;
 
 pub(super) use data::read_data;
 pub(super) use directory::{Directory, Entry};
-
-/// An archive's bytes: in memory, or in a file without a name where they are many.
-pub(super) type Spool = SpooledTempFile;
 
 /// A part of a [`Spool`]: an archive, or an entry's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

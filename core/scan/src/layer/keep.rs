@@ -9,9 +9,10 @@ use regent_oci::Algorithm;
 use super::tar::{FileData, Tar, TarEntry, TarKind};
 use super::{Fault, LayerSpec};
 use crate::analyze::{self, Want};
-use crate::budget::Budget;
+use crate::budget::{ImageBudget, KEPT_IMAGE_BYTES, SPOOLED_IMAGE_BYTES};
 use crate::capture::{CAPTURE_VERSION, Capture, Entry, EntryKind, Kept};
 use crate::distil::Distilled;
+use crate::distil::scratch::Scratch;
 use crate::extra::Extra;
 use crate::interest::Interest;
 use crate::limits::Limits;
@@ -31,7 +32,8 @@ pub(super) struct Keeper<'a> {
     extra: &'a Extra,
     interest: &'a Interest,
     limits: &'a Limits,
-    budget: &'a Budget,
+    budget: &'a ImageBudget,
+    scratch: Scratch,
     slots: Vec<Slot>,
     /// Where a path's entry is among `slots`. Without whiteouts and markers, which don't replace what their own layer
     /// has at the path.
@@ -76,6 +78,7 @@ impl<'a> Keeper<'a> {
             interest: &spec.interest,
             limits,
             budget: &spec.budget,
+            scratch: Scratch::new(limits),
             slots: Vec::new(),
             index: HashMap::new(),
             seen: Vec::new(),
@@ -120,7 +123,7 @@ impl<'a> Keeper<'a> {
 
     /// The capture of all that was taken.
     pub(super) fn into_capture(self) -> Capture {
-        let (spent, budget) = (self.kept_bytes, self.budget);
+        let (spent, budget) = (self.kept_bytes, &self.budget.kept);
         let paths = PathHistory::merge(self.seen);
         let find = |hash: PathHash| {
             paths.binary_search_by_key(&hash.value(), |path| path.hash).ok().and_then(|i| paths.get(i))
@@ -145,6 +148,7 @@ impl<'a> Keeper<'a> {
             entries,
             hidden_by_files: all(Shape::Passed),
             hidden_by_directories: all(Shape::Directory),
+            spooled_bytes: self.scratch.written_bytes(),
         };
         // Most of what a passed entry costs is gone by now.
         budget.give_back(spent.saturating_sub(capture.cost_bytes()));
@@ -203,7 +207,8 @@ impl<'a> Keeper<'a> {
             content.reserve(usize::try_from(size_bytes.min(MAX_RESERVED_BYTES)).unwrap_or_default());
         }
         let mut digester = want.sha256.then(|| Algorithm::Sha256.digester());
-        let mut distiller = want.distil.map(|distil| distil.start(size_bytes));
+        let written_bytes = self.scratch.written_bytes();
+        let mut distiller = want.distil.map(|distil| distil.start(size_bytes, &self.scratch));
         let mut is_distilling = distiller.is_some();
         if keeps_content || want.sha256 || is_distilling {
             tar.read_data(data, |piece| {
@@ -219,14 +224,16 @@ impl<'a> Keeper<'a> {
                 keeps_content || want.sha256 || is_distilling
             })?;
         }
+        let distilled = match distiller {
+            Some(distiller) => distiller.finish().map_err(Fault::Read)?,
+            None => None,
+        };
+        self.spend_spooled(self.scratch.written_bytes() - written_bytes)?;
         Ok(Kept {
             size_bytes,
             content: keeps_content.then(|| Bytes::from(content.into_boxed_slice())),
             sha256: digester.map(regent_oci::Digester::finish),
-            distilled: match distiller {
-                Some(distiller) => distiller.finish().map_err(Fault::Read)?,
-                None => None,
-            },
+            distilled,
         })
     }
 
@@ -236,7 +243,7 @@ impl<'a> Keeper<'a> {
         if let Some(slot) = self.index.get(&entry.path).and_then(|&at| self.slots.get_mut(at)) {
             let old = slot.entry.cost_bytes();
             self.kept_bytes -= old;
-            self.budget.give_back(old);
+            self.budget.kept.give_back(old);
             let cost = entry.cost_bytes();
             *slot = Slot { entry, position, is_current: true };
             return self.spend(cost);
@@ -274,11 +281,21 @@ impl<'a> Keeper<'a> {
 
     fn spend(&mut self, cost: u64) -> Result<(), Fault> {
         self.check_budget(cost)?;
-        if !self.budget.spend(cost) {
-            return Err(Fault::Limit { limit: "kept_image_bytes", value: self.budget.limit_bytes() });
+        let budget = &self.budget.kept;
+        if !budget.spend(cost) {
+            return Err(Fault::Limit { limit: KEPT_IMAGE_BYTES, value: budget.limit_bytes() });
         }
         self.kept_bytes += cost;
         Ok(())
+    }
+
+    /// Counts what the last file needed, once it is known: no file needs more than its layer has room for.
+    fn spend_spooled(&self, n_bytes: u64) -> Result<(), Fault> {
+        let budget = &self.budget.spooled;
+        if budget.spend(n_bytes) {
+            return Ok(());
+        }
+        Err(Fault::Limit { limit: SPOOLED_IMAGE_BYTES, value: budget.limit_bytes() })
     }
 
     fn check_budget(&self, cost: u64) -> Result<(), Fault> {

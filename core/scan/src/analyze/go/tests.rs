@@ -96,6 +96,7 @@ fn a_program_that_a_script_replaces_is_gone() {
             entries,
             hidden_by_files: passed.iter().map(|path| PathHash::of(&LayerPath::new(path)).value()).collect(),
             hidden_by_directories: Vec::new(),
+            spooled_bytes: 0,
         };
         CapturedLayer::from_cache(Digest::sha256(b"layer"), capture).unwrap()
     };

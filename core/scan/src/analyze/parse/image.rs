@@ -31,6 +31,7 @@ pub fn image_of(files: &[(&str, &[u8])]) -> Findings {
         entries: entries.collect(),
         hidden_by_files: Vec::new(),
         hidden_by_directories: Vec::new(),
+        spooled_bytes: 0,
     };
     let layer = CapturedLayer::from_cache(Digest::sha256(&[]), capture);
     let (overlay, _) = Overlay::new(layer.as_slice(), &limits);

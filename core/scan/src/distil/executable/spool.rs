@@ -1,14 +1,15 @@
 //! A file that has passed, to be read at any place.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+
+use super::super::scratch;
 
 /// The file.
 pub(super) enum Spool {
     /// All of it.
     Memory(Vec<u8>),
-    /// In a temporary file without a name, and how many bytes it has.
-    Disk(File, u64),
+    /// In a temporary file.
+    Disk(scratch::Spool),
 }
 
 /// That the file is not what it should be: told apart from a disk that fails by [`readable`].
@@ -29,7 +30,7 @@ impl Spool {
     fn size_bytes(&self) -> u64 {
         match self {
             Self::Memory(content) => content.len() as u64,
-            Self::Disk(_, size_bytes) => *size_bytes,
+            Self::Disk(spool) => spool.length(),
         }
     }
 
@@ -41,10 +42,10 @@ impl Spool {
             Self::Memory(content) => {
                 content.get(place(offset)?..place(end)?).map(<[u8]>::to_vec).ok_or_else(damaged)
             }
-            Self::Disk(file, _) => {
+            Self::Disk(spool) => {
                 let mut bytes = vec![0; place(length)?];
-                file.seek(SeekFrom::Start(offset))?;
-                file.read_exact(&mut bytes)?;
+                spool.seek(SeekFrom::Start(offset))?;
+                spool.read_exact(&mut bytes)?;
                 Ok(bytes)
             }
         }

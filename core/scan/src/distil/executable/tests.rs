@@ -4,11 +4,16 @@ pub(crate) mod build;
 
 use super::*;
 use crate::distil::Distil;
+use crate::limits::Limits;
 
 use self::build::{Form, Program};
 
 const TEXT: &str = "path\tx.org/app/cmd\nmod\tx.org/app\t(devel)\t\n\
     dep\tgithub.com/a/b\tv1.0.0\th1:x=\ndep\tgithub.com/a/b/v2\tv2.3.4\th1:y=\n";
+
+fn reader(size_bytes: u64) -> Reader {
+    Reader::new(size_bytes, &Scratch::new(&Limits::default()))
+}
 
 fn distilled(file: &[u8]) -> Option<Executable> {
     match Distil::Executable.of_content(file).unwrap() {
@@ -160,7 +165,7 @@ fn other_files_are_let_go_at_once_and_markers_alone_are_nothing() {
     object_file[16] = 1;
     let script = [b"#!/bin/sh\n# ", markers::GO, b" .dep-v0 and more"].concat();
     for (name, file) in [("script", script), ("object file", object_file), ("short", b"\x7fELF".to_vec())] {
-        let mut reader = Box::new(Reader::new(file.len() as u64));
+        let mut reader = Box::new(reader(file.len() as u64));
         assert_eq!(reader.take(&file), name == "short", "{name}");
         assert_eq!(reader.finish().unwrap(), None, "{name}");
     }
@@ -175,11 +180,11 @@ fn a_file_is_the_same_in_pieces_of_any_size_and_on_disk() {
         Program { table: (0xffff_fff1, CACHE.to_vec()), text: TEXT.into(), ..Program::default() }.build();
     let whole = distilled(&file);
     for size in [1, 7, 100] {
-        let mut reader = Box::new(Reader::new(file.len() as u64));
+        let mut reader = Box::new(reader(file.len() as u64));
         assert!(file.chunks(size).all(|piece| reader.take(piece)));
         assert_eq!(reader.finish().unwrap(), whole.clone().map(Distilled::Executable));
     }
-    let mut disk = Box::new(Reader::new(2 * MEMORY_BYTES as u64));
+    let mut disk = Box::new(reader(2 * MEMORY_BYTES as u64));
     file.resize(2 * MEMORY_BYTES, 0);
     assert!(file.chunks(MEMORY_BYTES / 3).all(|piece| disk.take(piece)));
     assert!(matches!(disk.state, State::Disk(..)));
@@ -193,7 +198,7 @@ fn what_was_not_spooled_and_has_a_marker_all_the_same_is_said() {
     library.extend_from_slice(b"libstdc++.so.6");
     library.resize(2 * MEMORY_BYTES, 0);
     for (marker, expected) in [(&b""[..], None), (markers::GO, not_spooled.clone())] {
-        let mut reader = Box::new(Reader::new(library.len() as u64));
+        let mut reader = Box::new(reader(library.len() as u64));
         let file = [&library, marker].concat();
         assert!(file.chunks(MEMORY_BYTES / 3).all(|piece| reader.take(piece)));
         assert_eq!(reader.finish().unwrap(), expected);
@@ -201,7 +206,7 @@ fn what_was_not_spooled_and_has_a_marker_all_the_same_is_said() {
     // Above the limit the beginning decides.
     for (at_200, expected) in [(*b"........", None), (*b"\x04\0\0\0Go\0\0", not_spooled)] {
         library[200..208].copy_from_slice(&at_200);
-        let mut reader = Box::new(Reader::new(MAX_BYTES + 1));
+        let mut reader = Box::new(reader(MAX_BYTES + 1));
         assert!(!library.chunks(MEMORY_BYTES / 3).all(|piece| reader.take(piece)), "not to the end");
         assert_eq!(reader.finish().unwrap(), expected);
     }

@@ -3,6 +3,8 @@
 use super::fixture::{RawEntry, ZipBuilder, jar, pom};
 use super::tests::{distilled, text};
 use super::*;
+use crate::distil::Distil;
+use crate::limits::Limits;
 
 /// The faults as `entry: reason`.
 fn faults(archive: &JavaArchive) -> Vec<String> {
@@ -94,6 +96,28 @@ fn entries_that_share_their_data_are_read_until_the_bound() {
         assert!(archive.archive.nested.len() < 20_000);
         assert_eq!(archive.faults.len(), 1);
         assert_eq!(archive.faults[0].kind, ArchiveFaultKind::TooLarge);
+    }
+}
+
+#[test]
+fn a_nested_archive_that_has_no_room_on_the_disk_costs_itself_only() {
+    let large = jar("g", "large", "1", &[("zeros", &vec![0; 3 << 20])]);
+    let large = ZipBuilder::default().with_raw(&RawEntry::stored("n.jar", &large)).finish();
+    let large = [&vec![b'#'; 3 << 20][..], &large].concat();
+    let small = jar("g", "small", "1", &[]);
+    let bytes = jar("g", "outer", "1", &[("a.jar", &large), ("b.jar", &small), ("c.jar", &large)]);
+    let expected = |name| format!("{name}: {NO_ROOM}");
+    let rows = [
+        (2 << 20, 100 << 20, "outer:1[b.jar small:1]", vec![expected("a.jar"), expected("c.jar")]),
+        (4 << 20, 6 << 20, "outer:1[a.jar -[n.jar large:1], b.jar small:1]", vec![expected("c.jar")]),
+        (4 << 20, 7 << 20, "outer:1[a.jar -[n.jar large:1], b.jar small:1, c.jar -[n.jar large:1]]", vec![]),
+    ];
+    for (spooled_at_once_bytes, spooled_layer_bytes, expected, gaps) in rows {
+        let limits = Limits { spooled_at_once_bytes, spooled_layer_bytes, ..Limits::default() };
+        let mut reader = Distil::JavaArchive.start(bytes.len() as u64, &Scratch::new(&limits));
+        assert!(reader.take(&bytes));
+        let Ok(Some(Distilled::JavaArchive(archive))) = reader.finish() else { panic!("an archive") };
+        assert_eq!((text(&archive.archive).as_str(), faults(&archive)), (expected, gaps));
     }
 }
 
@@ -202,7 +226,7 @@ fn an_absurd_directory_is_not_looked_for() {
 
 #[test]
 fn an_archive_that_is_too_large_has_its_digest_and_is_named() {
-    let mut reader = Reader::new(MAX_ARCHIVE_BYTES + 1);
+    let mut reader = Reader::new(MAX_ARCHIVE_BYTES + 1, &Scratch::new(&Limits::default()));
     assert!(reader.take(b"abc"));
     let Ok(Some(Distilled::JavaArchive(archive))) = Box::new(reader).finish() else { panic!("an archive") };
     assert_eq!(archive.archive.sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");

@@ -3,6 +3,7 @@
 use super::super::{Distil, Distilled};
 use super::fixture::{RawEntry, ZipBuilder, jar, pom};
 use super::*;
+use crate::limits::Limits;
 
 pub(super) fn distilled(bytes: &[u8]) -> JavaArchive {
     let distilled = Distil::JavaArchive.of_content(bytes).unwrap();
@@ -113,7 +114,7 @@ fn an_archive_reads_the_same_in_pieces_of_any_size_and_from_the_disk() {
     let whole = distilled(&bytes);
     assert_eq!(text(&whole.archive), "outer:1[lib/inner.jar inner:1]");
     for size in [997, 1 << 20] {
-        let mut reader = Distil::JavaArchive.start(bytes.len() as u64);
+        let mut reader = Distil::JavaArchive.start(bytes.len() as u64, &Scratch::new(&Limits::default()));
         assert!(bytes.chunks(size).all(|piece| reader.take(piece)));
         assert_eq!(reader.finish().unwrap(), Some(Distilled::JavaArchive(Box::new(whole.clone()))));
     }

@@ -1,14 +1,15 @@
 //! The way through an archive and those in it: depth first, within bounds that hold for all of them together.
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 
 use sha1::{Digest as _, Sha1};
 
-use super::super::zip::{Budget, Directory, Entry, Span, Spool, Trouble, read_data};
+use super::super::scratch::{Scratch, Spool};
+use super::super::zip::{Budget, Directory, Entry, Span, Trouble, read_data};
 use super::manifest::{self, JarManifest};
 use super::pom::Coordinates;
-use super::{ArchiveContent, ArchiveFault, ArchiveFaultKind, JavaArchive, NestedArchive};
+use super::{ArchiveContent, ArchiveFault, ArchiveFaultKind, JavaArchive, NO_ROOM, NestedArchive};
 use crate::hexadecimal::hexadecimal;
 
 /// Archives inside archives are opened down to this many levels below the outermost. Real ones have three.
@@ -44,10 +45,12 @@ const MAX_FAULT_CHARS: usize = 256;
 const NESTED_MEMORY_BYTES: usize = 1 << 20;
 
 /// Reads an outermost archive.
-pub(super) fn read(spool: &mut Spool, span: Span, sha1: String) -> io::Result<JavaArchive> {
+pub(super) fn read(spool: &mut Spool, scratch: &Scratch, sha1: String) -> io::Result<JavaArchive> {
+    let span = Span { start: 0, length: spool.length() };
     let budget = span.length.saturating_mul(MAX_RATIO).clamp(MIN_BUDGET_BYTES, MAX_BUDGET_BYTES);
     let mut walk = Walk {
         budget: Budget::new(budget),
+        scratch: scratch.clone(),
         n_nested: 0,
         text_bytes: 0,
         is_spent: false,
@@ -61,6 +64,7 @@ pub(super) fn read(spool: &mut Spool, span: Span, sha1: String) -> io::Result<Ja
 
 struct Walk {
     budget: Budget,
+    scratch: Scratch,
     n_nested: u32,
     text_bytes: usize,
     /// Whether a bound was reached behind which nothing more is read.
@@ -194,14 +198,19 @@ impl Walk {
         self.keep(size_of::<NestedArchive>() + way_bytes + name.len())?;
         let mut hasher = Sha1::new();
         // What is stored as it is needs no copy.
-        let mut copy = (!entry.is_stored()).then(|| Spool::new(NESTED_MEMORY_BYTES));
+        let mut copy = (!entry.is_stored()).then(|| self.scratch.spool(NESTED_MEMORY_BYTES));
+        let mut has_room = true;
         read_data(spool, entry, &mut self.budget, &mut |piece| {
             hasher.update(piece);
-            copy.as_mut().map_or(Ok(()), |copy| copy.write_all(piece))?;
-            Ok(ControlFlow::Continue(()))
+            has_room = copy.as_mut().map_or(Ok(true), |copy| copy.append(piece))?;
+            Ok(if has_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
+        if !has_room {
+            return Err(Trouble::TooLarge(NO_ROOM));
+        }
         let (spool, span) = if let Some(copy) = &mut copy {
-            (copy, Span { start: 0, length: entry.size_bytes })
+            let length = copy.length();
+            (copy, Span { start: 0, length })
         } else {
             let data = entry.data(spool)?;
             (spool, data)

@@ -31,8 +31,8 @@ mod deliver;
 mod place;
 mod run;
 
-/// Outcomes that are delivered at once, to all targets.
-const MAX_DELIVERIES: usize = 16;
+/// Outcomes that are delivered at once, to all targets. Each has a body of up to 10 MiB in memory.
+const MAX_DELIVERIES: usize = 8;
 /// How often a lease is renewed, and it is asked whether the operation is still wanted.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How an outcome is noted while the queue's store fails: until the agent ends.

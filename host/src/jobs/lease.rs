@@ -73,6 +73,8 @@ pub struct Delivery {
     pub n_tries: u32,
     /// The time since it was first tried.
     pub elapsed: Duration,
+    /// What came of the last try.
+    pub last_failure: Option<String>,
 }
 
 /// How far the holder of a lease has come. But for [`Step::Delivered`] each ends the lease.

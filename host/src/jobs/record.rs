@@ -202,7 +202,8 @@ impl Record {
             }
             (State::Delivering(outbox), Step::Defer(wait, problem)) => State::Delivering(Outbox {
                 not_before: after(now, *wait),
-                after: Some(problem.detail.clone()),
+                // Why it is left alone says more than that it is.
+                after: outbox.after.clone().or_else(|| Some(problem.detail.clone())),
                 ..outbox.clone()
             }),
             (State::Delivering(_), Step::HandBack) => self.state.clone(),
@@ -250,9 +251,12 @@ impl Record {
     /// An operator wants a dead letter to be delivered again: the parts that have not arrived, as they were.
     ///
     /// # Errors
-    /// [`QueueError::WrongState`] for what is none.
+    /// [`QueueError::WrongState`] for what is none, and for one that was put aside before it had anything to deliver.
     pub fn redeliver(&mut self, now: SystemTime) -> Result<(), QueueError> {
         let State::DeadLettered { outbox, .. } = &self.state else { return Err(self.wrong_state()) };
+        if outbox.parts.is_empty() {
+            return Err(self.wrong_state());
+        }
         let outbox = Outbox { since: now, n_tries: 0, not_before: None, after: None, ..outbox.clone() };
         self.state = State::Delivering(outbox);
         Ok(())
@@ -266,6 +270,7 @@ impl Record {
         };
         self.state = State::DeadLettered { at: now, reason, outbox };
         self.fence += 1;
+        self.erase();
     }
 
     /// Whether it may be forgotten.
@@ -364,6 +369,7 @@ impl Record {
             n_delivered: outbox.n_delivered,
             n_tries: outbox.n_tries,
             elapsed: now.duration_since(outbox.since).unwrap_or_default(),
+            last_failure: outbox.after,
         })
     }
 

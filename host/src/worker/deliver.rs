@@ -16,7 +16,11 @@ impl Worker {
     pub(super) async fn deliver(&self, lease: &Lease, delivery: &Delivery) -> Result<Step, QueueError> {
         let started = Instant::now();
         for (number, part) in delivery.parts.iter().enumerate().skip(delivery.n_delivered) {
-            let body = self.parts.queue.body(lease, number).await?;
+            let body = match self.parts.queue.body(lease, number).await {
+                // It will not be there the next time either.
+                Err(error @ QueueError::Damaged { .. }) => return Ok(Step::DeadLetter(Problem::of(&error))),
+                body => body?,
+            };
             let callback = Callback::new(lease.id, &delivery.target, *part, body);
             if let Err(error) = self.parts.deliveries.send(&callback).await {
                 let is_first = number == delivery.n_delivered;
@@ -59,10 +63,14 @@ impl Worker {
         match wait {
             Some(wait) => Step::Postpone(wait, error.to_string()),
             None if error.retry() == Retry::Never => Step::DeadLetter(problem),
-            None => Step::DeadLetter(Problem::new(
-                "callback_undeliverable",
-                format!("{error}; there is no time left to try again"),
-            )),
+            None => {
+                let why = match (&delivery.last_failure, error) {
+                    (Some(last), DeliveryError::LeftAlone(_)) => last.clone(),
+                    _ => error.to_string(),
+                };
+                let detail = format!("{why}; there is no time left to try again");
+                Step::DeadLetter(Problem::new("callback_undeliverable", detail))
+            }
         }
     }
 }

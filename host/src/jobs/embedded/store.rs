@@ -78,13 +78,11 @@ impl Place {
         match self {
             Self::Backend(make) => builder.create_with_backend(Boxed(make())),
             Self::File(path) => {
-                if let Some(directory) = make_private(path)? {
-                    let database = builder.create(path)?;
-                    // Else the file could be gone after a power loss, with all that is in it.
-                    directory.sync_all()?;
-                    return Ok(database);
+                if !path.try_exists()? {
+                    make(&builder, path)?;
                 }
-                builder.create(path)
+                // Not made here: what is there and empty is not as it was written.
+                builder.open(path)
             }
         }
     }
@@ -103,13 +101,18 @@ impl Place {
     }
 }
 
-/// Makes an empty file that only its owner can read; its directory, where it was not there.
-fn make_private(path: &Path) -> io::Result<Option<File>> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => File::open(path.parent().unwrap_or(Path::new("."))).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-        Err(error) => Err(error),
+/// Makes the file, readable by its owner alone. It appears as a whole, and stays when the power goes.
+fn make(builder: &Builder, path: &Path) -> Result<(), DatabaseError> {
+    let fresh = path.with_extension("new");
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
     }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    builder.create(&fresh)?.close()?;
+    std::fs::rename(&fresh, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(())
 }
 
 impl Store {

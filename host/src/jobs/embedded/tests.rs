@@ -247,9 +247,12 @@ async fn one_file_has_one_agent_and_is_private() {
     queue.stop().await.unwrap();
     open().await.unwrap().stop().await.unwrap();
 
-    std::fs::write(&path, "garbage".repeat(1000)).unwrap();
-    let error = open().await.unwrap_err();
-    assert!(matches!(&error, QueueError::Damaged { reason } if reason.contains("queue.redb")), "{error}");
+    assert_eq!(directory.path().read_dir().unwrap().count(), 1, "nothing else is left there");
+    for damaged in ["garbage".repeat(1000), String::new()] {
+        std::fs::write(&path, damaged).unwrap();
+        let error = open().await.unwrap_err();
+        assert!(matches!(&error, QueueError::Damaged { reason } if reason.contains("queue.redb")), "{error}");
+    }
 }
 
 #[tokio::test]

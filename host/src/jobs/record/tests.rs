@@ -183,6 +183,16 @@ fn credentials_are_sealed_and_leave_when_they_are_no_longer_needed() {
 }
 
 #[test]
+fn what_is_put_aside_before_it_had_an_outcome_is_a_dead_letter_that_delivers_nothing() {
+    let keys = keys();
+    let mut record = Record::new(&scan("ada"), &keys, NOW);
+    record.set_aside(problem(), NOW);
+    assert_eq!((record.state.as_str(), record.connection.is_some()), ("dead_lettered", false));
+    assert_eq!(record.redeliver(NOW), Err(record.wrong_state()));
+    assert_eq!(record.check_ended(), Ok(()));
+}
+
+#[test]
 fn connections_are_told_apart_by_a_mark_that_says_nothing_without_the_key() {
     let keys = keys();
     let tenant = |user: &str, keys: &SealKeys| Record::new(&scan(user), keys, NOW).tenant;

@@ -145,6 +145,8 @@ fn a_range_lies_within_another_as_npm_sees_it() {
         (">=1.2.3 <=1.2.3", "1.2.3", true),
         ("1.2.3-alpha", "1.2.3-alpha || 2", true),
         ("1.2.3-alpha", "^1.0.0", false),
+        // It accepts 1.2.3-beta, by its last part, and to npm it is empty all the same.
+        ("1.2 1 1.2.3-beta", "13.1.3", true),
     ];
     for (part, whole, expected) in rows {
         let (part_range, whole_range) = (Range::parse(part).unwrap(), Range::parse(whole).unwrap());
@@ -166,7 +168,8 @@ proptest! {
     fn what_a_range_accepts_every_range_around_it_accepts(
         part in ranges(),
         whole in ranges(),
-        version in "[0-2]\\.[0-2]\\.[0-2](-(0|1|a|b\\.1))?",
+        // No prerelease: for those npm's own answers are at odds with each other.
+        version in "[0-2]\\.[0-2]\\.[0-2]",
     ) {
         let version = Version::parse(&version).unwrap();
         if let (Some(part), Some(whole)) = (Range::parse(&part), Range::parse(&whole)) {

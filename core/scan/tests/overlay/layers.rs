@@ -66,6 +66,28 @@ fn a_higher_layer_hides_what_it_replaces_or_removes() {
     }
 }
 
+/// The database lies in the last layer.
+#[test]
+fn a_path_may_be_something_else_in_each_layer() {
+    let base = || new().file("var/lib/dpkg/status", "base");
+    let database = || new().directory("var/lib/dpkg/").file("var/lib/dpkg/status", "new");
+    let rows = [
+        ("a file, then a directory", vec![new().file("var/lib/dpkg", "")]),
+        ("a file further up, then a directory", vec![base(), new().file("var", "")]),
+        ("a device, then a directory", vec![base(), new().entry("var/lib/dpkg", b'4', "", b"")]),
+        ("a link to nothing, then a directory", vec![base(), new().symlink("var/lib/dpkg", "x")]),
+        ("a directory at the file's own path", vec![base(), new().directory("var/lib/dpkg/status/")]),
+        ("a device at the file's own path", vec![base(), new().entry("var/lib/dpkg/status", b'3', "", b"")]),
+        ("a pipe at the file's own path", vec![base(), new().entry("var/lib/dpkg/status", b'6', "", b"")]),
+    ];
+    for (name, mut layers) in rows {
+        let below = view(layers.clone());
+        assert_eq!(below.content(STATUS), None, "{name}");
+        layers.push(database());
+        assert_eq!(view(layers).content(STATUS), Some(&b"new"[..]), "{name}");
+    }
+}
+
 #[test]
 fn what_was_removed_can_come_back() {
     let removed = || new().file("var/lib/.wh.dpkg", "");

@@ -151,6 +151,10 @@ fn a_hard_link_names_the_file_that_its_layer_had() {
     let below = new().file("var/lib/dpkg/status-old", "below");
     let link = new().hard_link("var/lib/dpkg/status", "var/lib/dpkg/status-old");
     assert_eq!(resolved(vec![below, link]).content(STATUS), Some(&b"below"[..]));
+    for kept in ["usr/lib/os-release", "opt/release"] {
+        let layers = vec![new().file(kept, "ID=a"), new().hard_link("etc/os-release", kept)];
+        assert_eq!(resolved(layers).content(OS_RELEASE), Some(&b"ID=a"[..]), "{kept}");
+    }
 }
 
 #[test]

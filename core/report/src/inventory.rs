@@ -168,7 +168,8 @@ fn item<'a>(component: &'a Component, licenses: &mut license::Reader) -> Item<'a
     }
 }
 
-/// Those hashes that can be ones: lock files say what they like.
+/// Those hashes that can be ones: lock files say what they like. Of several by one algorithm none is the package's: they
+/// are those of files among which one was installed.
 fn checked(hashes: &BTreeSet<(HashAlgorithm, String)>) -> Vec<(HashAlgorithm, &str)> {
     let fits = |(algorithm, hex): &&(HashAlgorithm, String)| {
         let n_digits = match algorithm {
@@ -180,7 +181,9 @@ fn checked(hashes: &BTreeSet<(HashAlgorithm, String)>) -> Vec<(HashAlgorithm, &s
         };
         hex.len() == n_digits && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
-    hashes.iter().filter(fits).map(|(algorithm, hex)| (*algorithm, hex.as_str())).collect()
+    let fitting: Vec<_> = hashes.iter().filter(fits).collect();
+    let of_one_file = fitting.chunk_by(|(one, _), (other, _)| one == other).filter(|same| same.len() == 1);
+    of_one_file.flatten().map(|(algorithm, hex)| (*algorithm, hex.as_str())).collect()
 }
 
 /// In the place of a package: it is a part of the one at that place.

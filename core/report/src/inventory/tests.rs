@@ -190,13 +190,15 @@ fn what_a_distributions_package_has_is_no_package_of_its_own() {
 }
 
 #[test]
-fn hashes_that_cannot_be_ones_are_left_out() {
+fn hashes_that_cannot_be_ones_and_those_of_several_files_are_left_out() {
     let mut component = component(Ecosystem::Pypi, "a", "/a", 0);
     for (algorithm, hex) in [
         (HashAlgorithm::Sha256, "ab".repeat(32)),
         (HashAlgorithm::Sha1, "ab".repeat(32)),
         (HashAlgorithm::Md5, "AB".repeat(16)),
         (HashAlgorithm::Sha512, String::new()),
+        (HashAlgorithm::Sha384, "01".repeat(48)),
+        (HashAlgorithm::Sha384, "02".repeat(48)),
     ] {
         component.hashes.insert((algorithm, hex));
     }

@@ -4,7 +4,7 @@ use toml::de::DeTable;
 
 use super::super::toml_document::{self as document, read};
 use super::super::{About, Analyzer, Reported, View, Want};
-use super::locked::{Locked, add_locks, unreported};
+use super::locked::{Locked, add_locks, hash_of, unreported};
 use super::requirement::Requirement;
 use crate::application::ApplicationKind;
 use crate::finding::Findings;
@@ -15,7 +15,8 @@ const LOCK: &str = "pdm.lock";
 pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Python packages (PDM)",
-        detects: "The locked packages of the default group.",
+        detects: "The locked packages of the default group, with the hash where a package has one file. What was \
+                  installed of other groups is listed where it is installed, by its metadata.",
         files: &["**/pdm.lock"],
         limits: &["16 MiB a file", "1,000,000 TOML tokens a file"],
         reported: Reported::Additions,
@@ -45,9 +46,14 @@ pub(super) fn locked<'d>(lock: &'d DeTable<'_>) -> Vec<Locked<'d>> {
         let version = document::text(package, &["version"]);
         let required = document::texts(package, &["dependencies"]).filter_map(Requirement::of_metadata);
         let depends = required.map(|requirement| requirement.name);
+        let key = format!("{name} {}", version.unwrap_or_default());
+        let hash = hash_of(lock, package, &[&key]);
         match list.last_mut().filter(|last| (last.name, last.version) == (name, version)) {
-            Some(same) => same.depends.extend(depends),
-            None => list.push(Locked { name, version, depends: depends.collect() }),
+            Some(same) => {
+                same.depends.extend(depends);
+                same.hash = same.hash.and(hash);
+            }
+            None => list.push(Locked { name, version, depends: depends.collect(), hash }),
         }
     }
     list

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::super::pairs::{FilePair, pairs};
 use super::super::toml_document::{self as document, read};
 use super::super::{About, Analyzer, Reported, View, Want};
-use super::locked::{self, Locked};
+use super::locked::{self, Locked, hash_of};
 use crate::application::{Application, ApplicationKind, Content, Dependencies, Root, TestedFiles};
 use crate::finding::{Findings, Gap};
 use crate::graph::{Graph, GraphPlace};
@@ -22,7 +22,8 @@ const SKIPPED: [&str; 4] = ["setuptools", "distribute", "pip", "wheel"];
 pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Python packages (Poetry)",
-        detects: "The locked packages that the manifest requires, without those for development.",
+        detects: "The locked packages that the manifest requires, without those for development. The table and the \
+                  SBOMs have the hash where a package has one file.",
         files: &["**/pyproject.toml with **/poetry.lock"],
         limits: &["16 MiB a file", "1,000,000 TOML tokens a file"],
         reported: Reported::Everywhere,
@@ -61,7 +62,8 @@ fn application(
     if document::value(lock, &["package"]).is_none() {
         return Err(pair.second.gap("file_unreadable", "the lock has no list of packages"));
     }
-    let packages: Vec<Package<'_>> = document::tables(lock, &["package"]).filter_map(Package::new).collect();
+    let packages: Vec<Package<'_>> =
+        document::tables(lock, &["package"]).filter_map(|package| Package::new(lock, package)).collect();
     let installed: Vec<Locked<'_>> = packages
         .iter()
         .filter(|package| !package.is_for_development)
@@ -134,7 +136,8 @@ struct Package<'a> {
 }
 
 impl<'a> Package<'a> {
-    fn new(package: &'a DeTable<'_>) -> Option<Self> {
+    fn new(lock: &'a DeTable<'_>, package: &'a DeTable<'_>) -> Option<Self> {
+        let name = document::text(package, &["name"])?;
         let depends = document::table(package, &["dependencies"]).into_iter().flat_map(|table| table.keys());
         // Old locks have one category, new ones a list of groups.
         let category = document::text(package, &["category"]);
@@ -143,9 +146,10 @@ impl<'a> Package<'a> {
             is_for_development: category == Some("dev")
                 || (groups.peek().is_some() && groups.all(|group| group != "main")),
             locked: Locked {
-                name: document::text(package, &["name"])?,
+                name,
                 version: document::text(package, &["version"]),
                 depends: depends.map(|key| key.get_ref().as_ref()).collect(),
+                hash: hash_of(lock, package, &[name]),
             },
         })
     }

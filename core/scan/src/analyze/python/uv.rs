@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::super::toml_document::{self as document, read};
 use super::super::{About, Analyzer, Reported, View, Want};
-use super::locked::{Locked, add_locks, unreported};
+use super::locked::{FileHash, Locked, add_locks, unreported};
 use super::normalized;
 use crate::application::ApplicationKind;
 use crate::finding::Findings;
@@ -17,7 +17,8 @@ const LOCK: &str = "uv.lock";
 pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Python packages (uv)",
-        detects: "The locked packages that the project requires, with its extras and without those for development.",
+        detects: "The locked packages that the project requires, with its extras and without those for development; \
+                  with the hash where a package has one file.",
         files: &["**/uv.lock"],
         limits: &["16 MiB a file", "1,000,000 TOML tokens a file"],
         reported: Reported::Additions,
@@ -63,6 +64,7 @@ impl<'d> Package<'d> {
             .flat_map(|list| list.iter())
             .filter_map(|required| required.get_ref().as_table());
         let depends = required.chain(optional).filter_map(|required| document::text(required, &["name"]));
+        let files = document::tables(package, &["wheels"]).chain(document::table(package, &["sdist"]));
         let is_from = |kind| document::value(package, &["source", kind]).is_some();
         Self {
             is_project: ["virtual", "editable", "directory"].into_iter().any(is_from),
@@ -70,6 +72,7 @@ impl<'d> Package<'d> {
                 name: document::text(package, &["name"]).unwrap_or_default(),
                 version: document::text(package, &["version"]),
                 depends: depends.collect(),
+                hash: FileHash::of_files(files.filter_map(|file| document::text(file, &["hash"]))),
             },
         }
     }

@@ -21,11 +21,14 @@ name = "requests"
 version = "2.31.0"
 extras = ["socks"]
 groups = ["default", "dev"]
+files = [{file = "requests-2.31.0.tar.gz", hash = "sha256:ab"}]
 dependencies = ["pysocks", "requests==2.31.0"]
 
 [[package]]
 name = "certifi"
 version = "2023.7.22"
+
+files = [{file = "a.whl", hash = "sha256:ab"}, {file = "b.whl", hash = "sha256:cd"}]
 
 [[package]]
 name = "PySocks"
@@ -55,6 +58,8 @@ fn packages_of_the_default_group_are_listed_once_each() {
         .collect();
     assert_eq!(listed, ["requests@2.31.0", "certifi@2023.7.22", "pysocks@1.7.1", "idna@3.6"]);
     assert_eq!(application.components[0].depends, [1, 3, 2], "not itself");
+    let hashes: Vec<_> = application.components.iter().map(|c| c.hashes.len()).collect();
+    assert_eq!(hashes, [1, 0, 0, 0], "certifi has several files");
     let gaps: Vec<_> = findings.gaps.iter().map(|gap| (gap.path.as_str(), gap.code)).collect();
     assert_eq!(gaps, [("/bad/pdm.lock", "python_lock_unreadable")]);
 }

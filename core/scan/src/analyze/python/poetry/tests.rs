@@ -33,6 +33,7 @@ version = "8.1.3"
 [[package]]
 name = "click"
 version = "7.0"
+files = [{file = "a.whl", hash = "sha256:ab"}, {file = "b.whl", hash = "sha256:cd"}]
 
 [[package]]
 name = "ruamel.yaml"
@@ -143,5 +144,25 @@ fn a_damaged_file_costs_its_result_only_and_the_lock_is_listed_where_it_can_be_r
         assert_eq!(gaps, [(path, code)], "{manifest} {lock}");
         assert_eq!(findings.applications.len(), applications);
         assert!(findings.applications.iter().all(|found| found.content == Content::Unreported));
+    }
+}
+
+#[test]
+fn a_package_of_one_file_has_its_hash_in_locks_of_any_age() {
+    let old = "[[package]]\nname = 'six'\nversion = '1.16'\n[[package]]\nname = 'toml'\nversion = '1'\n\
+               [metadata.files]\nsix = [{file = 'six.whl', hash = 'sha256:AB'}]\n\
+               toml = [{file = 'a', hash = 'sha256:ab'}, {file = 'b', hash = 'sha256:cd'}]\n";
+    let rows: [(&str, &[(&str, usize)]); 2] = [
+        (
+            LOCK_TEXT,
+            &[("flask", 1), ("jinja2", 0), ("click", 0), ("click", 0), ("ruamel-yaml", 0), ("wheel", 0)],
+        ),
+        (old, &[("six", 1), ("toml", 0)]),
+    ];
+    for (lock, expected) in rows {
+        let findings = findings("[tool.poetry]\nname = 'app'\n", lock);
+        let listed: Vec<_> =
+            findings.applications[0].components.iter().map(|c| (c.name.as_str(), c.hashes.len())).collect();
+        assert_eq!(listed, expected);
     }
 }

@@ -36,6 +36,8 @@ source = { registry = "https://pypi.org/simple" }
 name = "numpy"
 version = "2.0"
 source = { registry = "https://pypi.org/simple" }
+sdist = { url = "https://files.example.org/numpy.tar.gz", hash = "sha256:ab", size = 1 }
+wheels = [{ url = "https://files.example.org/numpy.whl", hash = "sha256:cd", size = 1 }]
 
 [[package]]
 name = "psycopg"
@@ -70,6 +72,8 @@ fn what_the_project_and_its_extras_need_is_listed_without_groups_for_development
         .collect();
     assert_eq!(listed, ["flask@3.0.0", "numpy@1.26.4", "numpy@2.0", "psycopg@3.1", "typing-extensions@4.9"]);
     assert_eq!(application.components[0].depends, [4]);
+    let hashes: Vec<_> = application.components.iter().map(|c| c.hashes.len()).collect();
+    assert_eq!(hashes, [1, 0, 0, 0, 0], "numpy has several files");
     let gaps: Vec<_> = findings.gaps.iter().map(|gap| (gap.path.as_str(), gap.code)).collect();
     assert_eq!(gaps, [("/bad/uv.lock", "python_lock_unreadable")]);
 }

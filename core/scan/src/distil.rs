@@ -8,6 +8,7 @@ mod debian_copyright;
 pub(crate) mod executable;
 mod gemspec;
 mod java_archive;
+mod npm_record;
 mod package_json;
 mod path_list;
 mod python_metadata;
@@ -30,6 +31,7 @@ pub(crate) use java_archive::fixture as java_archive_fixture;
 pub use java_archive::{
     ArchiveContent, ArchiveFault, ArchiveFaultKind, Coordinates, JarManifest, JavaArchive, NestedArchive,
 };
+pub use npm_record::{NpmRecord, RecordedPackage};
 pub use package_json::InstalledManifest;
 pub use path_list::PathList;
 pub use python_metadata::PythonMetadata;
@@ -43,6 +45,8 @@ pub(crate) enum Distil {
     Executable,
     /// A `package.json` below `node_modules`.
     PackageJson,
+    /// npm's record of what it installed.
+    NpmRecord,
     /// A Debian package's `copyright`.
     DebianCopyright,
     /// A list of paths.
@@ -65,6 +69,8 @@ pub enum Distilled {
     Executable(Executable),
     /// A `package.json` below `node_modules`.
     PackageJson(InstalledManifest),
+    /// npm's record of what it installed.
+    NpmRecord(NpmRecord),
     /// A Debian package's `copyright`.
     DebianCopyright(DebianCopyright),
     /// A list of paths.
@@ -105,6 +111,9 @@ impl Distil {
             Self::PackageJson => {
                 Box::new(WholeText::new(size_bytes, package_json::MAX_BYTES, package_json::distil))
             }
+            Self::NpmRecord => {
+                Box::new(WholeText::new(size_bytes, npm_record::MAX_BYTES, npm_record::distil))
+            }
             Self::DebianCopyright => Box::new(debian_copyright::Reader::default()),
             Self::PathList => Box::new(path_list::Reader::default()),
             Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes, scratch)),
@@ -131,6 +140,7 @@ impl Distilled {
         match self {
             Self::Executable(executable) => executable.cost_bytes(),
             Self::PackageJson(manifest) => manifest.cost_bytes(),
+            Self::NpmRecord(record) => record.cost_bytes(),
             Self::DebianCopyright(copyright) => copyright.cost_bytes(),
             Self::PathList(list) => list.cost_bytes(),
             Self::JavaArchive(archive) => archive.cost_bytes(),

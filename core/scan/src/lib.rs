@@ -41,7 +41,7 @@ pub use capture::{CAPTURE_VERSION, Capture, CapturedLayer, Entry, EntryKind, Kep
 pub use distil::{
     ArchiveContent, ArchiveFault, ArchiveFaultKind, CondaRecord, Coordinates, Crate, DebianCopyright,
     Distilled, Executable, ExecutableFault, Gemspec, GoModule, GoPackage, GoProgram, InstalledManifest,
-    JarManifest, JavaArchive, NestedArchive, PathList, PythonMetadata,
+    JarManifest, JavaArchive, NestedArchive, NpmRecord, PathList, PythonMetadata, RecordedPackage,
 };
 pub use error::Error;
 pub use extra::Extra;

@@ -130,6 +130,14 @@ pub fn node_lock(lock_name: &str, manifest: &[u8], lock: &[u8]) -> Vec<Component
     node::read_pair(manifest, lock).map(|application| application.components).unwrap_or_default()
 }
 
+/// How many packages with a hash npm's record of what it installed has.
+pub fn npm_record(data: &[u8]) -> usize {
+    match Distil::NpmRecord.of_content(data) {
+        Ok(Some(Distilled::NpmRecord(record))) => record.packages.len(),
+        _ => 0,
+    }
+}
+
 /// The names in the documents of a YAML file.
 pub fn yaml_names(text: &str) -> Vec<String> {
     let documents = Yaml::parse(text).unwrap_or_default();

@@ -49,6 +49,8 @@ fn files_are_wanted_by_their_path() {
             Want::distilled(Distil::PythonMetadata),
         ),
         ("/usr/lib/python3/dist-packages/six-1.16.0.dist-info/RECORD", Want::NOTHING),
+        ("/app/node_modules/.package-lock.json", Want::distilled(Distil::NpmRecord)),
+        ("/app/.package-lock.json", Want::NOTHING),
         ("/app/x.egg-info/PKG-INFO", Want::distilled(Distil::PythonMetadata)),
         ("/opt/conda/conda-meta/zlib-1.3.1-0.json", Want::distilled(Distil::CondaRecord)),
         ("/opt/conda/conda-meta/history", Want::NOTHING),

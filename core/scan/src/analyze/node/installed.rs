@@ -6,10 +6,11 @@
 mod components;
 mod extraneous;
 mod physical;
+mod record;
 mod store;
 mod tree;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::super::mistaken_whiteout::is_mistaken;
 use super::super::pairs::Text;
@@ -20,6 +21,8 @@ use crate::distil::{Distil, Distilled, InstalledManifest};
 use crate::finding::{Findings, Gap};
 use crate::overlay::{Overlay, OverlayFile};
 use crate::path::LayerPath;
+
+use self::record::Records;
 
 const MODULES: &str = "/node_modules";
 
@@ -42,10 +45,12 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Node packages (node_modules)",
         detects: "Installed packages, with pnpm's virtual store: as the result of projects without a lock file that \
-                  can be read, and as the components of all projects. Caches of npm, yarn and pnpm are left out.",
-        files: &["**/node_modules/**/package.json", "**/package.json"],
+                  can be read, and as the components of all projects, with the hashes that npm's record or the lock \
+                  file has of them. Caches of npm, yarn and pnpm are left out.",
+        files: &["**/node_modules/**/package.json", "**/package.json", "**/node_modules/.package-lock.json"],
         limits: &[
             "4 MiB a package.json below node_modules",
+            "16 MiB and 50,000 hashes of a record",
             "200,000 nodes and 2,000,000 dependencies of a project's tree",
         ],
         reported: Reported::Everywhere,
@@ -57,6 +62,9 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
 };
 
 fn pattern(path: &str) -> Want {
+    if path.ends_with(record::PATH) && !is_cached(path) {
+        return Want::distilled(Distil::NpmRecord);
+    }
     let name = path.rsplit('/').next().unwrap_or_default();
     let is_lock = LOCKS.iter().any(|lock| lock.is_reported && lock.name == name);
     if (name != MANIFEST && !is_lock) || is_cached(path) {
@@ -75,8 +83,9 @@ fn is_cached(path: &str) -> bool {
 }
 
 fn run(view: &View<'_>, findings: &mut Findings) {
+    let records = Records::of(view.overlay);
     for project in projects(view.overlay) {
-        project.report(findings);
+        project.report(&records, findings);
     }
 }
 
@@ -102,7 +111,7 @@ fn projects(overlay: &Overlay) -> Vec<Project<'_>> {
     let mut list: Vec<Project<'_>> = Vec::new();
     for file in overlay.files() {
         let path = file.path.as_str();
-        if pattern(path) == Want::NOTHING {
+        if pattern(path) == Want::NOTHING || path.ends_with(record::PATH) {
             continue;
         }
         let directory = match directory_of(path).split_once(MODULES) {
@@ -129,7 +138,7 @@ fn projects(overlay: &Overlay) -> Vec<Project<'_>> {
 }
 
 impl Project<'_> {
-    fn report(&self, findings: &mut Findings) {
+    fn report(&self, records: &Records<'_>, findings: &mut Findings) {
         for unreadable in self.packages.iter().filter(|package| !package.manifest.is_readable) {
             if physical::place_of(unreadable.file.path.as_str()).is_some() {
                 findings.gaps.push(Gap {
@@ -145,8 +154,11 @@ impl Project<'_> {
             matches!(application.kind, ApplicationKind::Npm | ApplicationKind::Yarn | ApplicationKind::Pnpm)
                 && application.target_file == target.as_str()
         });
-        if let Some((place, application)) = locked.and_then(|at| Some((at, findings.applications.get(at)?))) {
+        if let Some(application) = locked.and_then(|at| findings.applications.get(at)) {
             take_hashes(&application.components, &mut components);
+        }
+        records.give_hashes(&mut components);
+        if let Some((place, application)) = locked.and_then(|at| Some((at, findings.applications.get(at)?))) {
             if application.content != Content::Unreported {
                 if !components.is_empty() {
                     findings.set_components(place, components);
@@ -226,15 +238,19 @@ impl Project<'_> {
     }
 }
 
-/// Gives installed packages the hashes that a lock file has of them.
+/// Gives installed packages the hashes that a lock file has of them. A version that is locked with different ones, from
+/// different places, has none that is certain.
 fn take_hashes(locked: &[Component], installed: &mut [Component]) {
-    let hashes: HashMap<_, _> = locked
-        .iter()
-        .map(|locked| ((&locked.namespace, &locked.name, &locked.version), &locked.hashes))
-        .collect();
+    let mut hashes: HashMap<_, Option<&BTreeSet<_>>> = HashMap::new();
+    for locked in locked {
+        hashes
+            .entry((&locked.namespace, &locked.name, &locked.version))
+            .and_modify(|known| *known = known.filter(|known| **known == locked.hashes))
+            .or_insert(Some(&locked.hashes));
+    }
     for component in installed {
         let key = (&component.namespace, &component.name, &component.version);
-        if let Some(&hashes) = hashes.get(&key) {
+        if let Some(Some(hashes)) = hashes.get(&key) {
             component.hashes.clone_from(hashes);
         }
     }

@@ -124,6 +124,63 @@ fn a_shrinkwrap_is_listed_and_only_its_hashes_count_beside_what_is_installed() {
 }
 
 #[test]
+fn packages_have_the_hashes_that_npm_has_recorded_at_their_places() {
+    let sha1 = |name: char| format!("sha1-{}A=", name.to_string().repeat(26));
+    let entry = |path: &str, version: &str, hash: char| {
+        format!(r#""{path}":{{"version":"{version}","integrity":"{}"}}"#, sha1(hash))
+    };
+    let record = |entries: &[String]| format!(r#"{{"packages":{{{}}}}}"#, entries.join(","));
+    let of_app = record(&[
+        entry("node_modules/a", "1.0.0", 'A'),
+        entry("node_modules/b/node_modules/a", "1.0.0", 'B'),
+        entry("node_modules/b", "9.0.0", 'C'),
+        entry("sub/node_modules/c", "1.0.0", 'D'),
+    ]);
+    let findings = findings(&[
+        ("/app/node_modules/.package-lock.json", &of_app),
+        ("/root/.npm/node_modules/.package-lock.json", "{"),
+        ("/app/node_modules/a/package.json", &package("a", "1.0.0", "")),
+        ("/app/node_modules/b/package.json", &package("b", "1.0.0", "")),
+        ("/app/node_modules/b/node_modules/a/package.json", &package("a", "1.0.0", "")),
+        ("/app/sub/node_modules/c/package.json", &package("c", "1.0.0", "")),
+        ("/top/node_modules/a/package.json", &package("a", "1.0.0", "")),
+    ]);
+    let hash = |c: &Component| c.hashes.first().map(|(_, hash)| hash.get(..6).unwrap().to_owned());
+    let listed: Vec<_> = findings
+        .applications
+        .iter()
+        .flat_map(|application| &application.components)
+        .map(|c| (c.evidence[0].as_str(), hash(c)))
+        .collect();
+    let some = |hash: &str| Some(hash.to_owned());
+    assert_eq!(
+        listed,
+        [
+            ("/app/node_modules/a/package.json", some("000000")),
+            ("/app/node_modules/b/package.json", None),
+            ("/app/node_modules/b/node_modules/a/package.json", some("041041")),
+            ("/app/sub/node_modules/c/package.json", some("0c30c3")),
+            ("/top/node_modules/a/package.json", None),
+        ]
+    );
+}
+
+#[test]
+fn a_version_that_is_locked_with_different_hashes_has_none() {
+    let lock = r#"{"lockfileVersion":1,"dependencies":{
+        "a":{"version":"1.0.0","requires":{"b":"1"},"dependencies":{
+            "b":{"version":"1.0.0","integrity":"sha1-AAAAAAAAAAAAAAAAAAAAAAAAAAA="}}},
+        "b":{"version":"1.0.0","integrity":"sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk="}}}"#;
+    let findings = findings(&[
+        ("/app/package.json", r#"{"name":"app","dependencies":{"a":"1","b":"1"}}"#),
+        ("/app/package-lock.json", lock),
+        ("/app/node_modules/b/package.json", &package("b", "1.0.0", "")),
+    ]);
+    let [application] = findings.applications.as_slice() else { panic!("one application") };
+    assert!(application.components[0].hashes.is_empty());
+}
+
+#[test]
 fn a_copy_out_of_range_is_skipped_and_prereleases_need_a_range_that_names_them() {
     check(
         &[

@@ -2,6 +2,8 @@
 
 #[path = "sbom/everything.rs"]
 mod everything;
+#[path = "sbom/expected.rs"]
+mod expected;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -70,40 +72,6 @@ fn validate(what: &str, file: &Path) {
     assert!(ended.status.success(), "{what}: {}", String::from_utf8_lossy(&said));
 }
 
-/// What both documents have to say of a package.
-struct Package {
-    purl: &'static str,
-    /// As they are declared; a text that is no identifier stands as it is.
-    licenses: &'static [&'static str],
-    /// With its algorithm as CycloneDX calls it.
-    hash: Option<(&'static str, &'static str)>,
-    layer: usize,
-    depends: &'static [&'static str],
-}
-
-/// Of nothing, by three algorithms.
-const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
-const SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-const SHA512: &str = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce\
-                      47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e";
-
-fn package(
-    purl: &'static str,
-    licenses: &'static [&'static str],
-    hash: Option<(&'static str, &'static str)>,
-    layer: usize,
-    depends: &'static [&'static str],
-) -> Package {
-    Package { purl, licenses, hash, layer, depends }
-}
-
-/// All packages of the image with something of each ecosystem, in the order of the documents.
-fn packages() -> Vec<Package> {
-    vec![
-        package("x", &[], None, 0, &[]),
-    ]
-}
-
 #[test]
 fn documents_of_all_ecosystems_are_valid_and_the_same_again() {
     let desk = Desk::new(everything::layers());
@@ -113,7 +81,7 @@ fn documents_of_all_ecosystems_are_valid_and_the_same_again() {
         validate(format, &one);
     }
     let list = desk.path("purls");
-    let purls: Vec<&str> = packages().iter().map(|package| package.purl).collect();
+    let purls: Vec<&str> = expected::packages().iter().map(|package| package.purl).collect();
     fs::write(&list, purls.join("\n")).unwrap();
     validate("purl", &list);
 }
@@ -126,9 +94,9 @@ fn a_cyclonedx_document_has_all_that_is_known_of_each_package() {
     let image = &bom["metadata"]["component"];
     let components = bom["components"].as_array().unwrap();
     let purls: Vec<&str> = components.iter().filter_map(|component| component["purl"].as_str()).collect();
-    let expected: Vec<&str> = packages().iter().map(|package| package.purl).collect();
+    let expected: Vec<&str> = expected::packages().iter().map(|package| package.purl).collect();
     assert_eq!(purls, expected);
-    for package in packages() {
+    for package in expected::packages() {
         let component = components.iter().find(|component| component["purl"] == package.purl).unwrap();
         let property = |owner: &Value, name: &str| {
             let mut properties = owner["properties"].as_array().unwrap().iter();
@@ -166,20 +134,19 @@ fn an_spdx_document_has_all_that_is_known_of_each_package() {
         (package["primaryPackagePurpose"] == "LIBRARY").then_some(purl)
     };
     let purls: Vec<String> = list.iter().filter_map(purl_of).collect();
-    let expected: Vec<&str> = packages().iter().map(|package| package.purl).collect();
+    let expected: Vec<&str> = expected::packages().iter().map(|package| package.purl).collect();
     assert_eq!(purls, expected);
     let by_id = |id: &Value| list.iter().find(|package| package["SPDXID"] == *id).unwrap();
     let relations = |kind: &str| {
         let all = document["relationships"].as_array().unwrap().iter();
         let of_kind = all.filter(|relation| relation["relationshipType"] == kind);
-        let ends = |relation: &Value| {
-            (relation["spdxElementId"].clone(), relation["relatedSpdxElement"].clone())
-        };
+        let ends =
+            |relation: &Value| (relation["spdxElementId"].clone(), relation["relatedSpdxElement"].clone());
         of_kind.map(ends).collect::<Vec<_>>()
     };
     let (depends, contains) = (relations("DEPENDS_ON"), relations("CONTAINS"));
     let texts = document["hasExtractedLicensingInfos"].as_array().unwrap();
-    for package in packages() {
+    for package in expected::packages() {
         let found = list.iter().find(|found| purl_of(found).as_deref() == Some(package.purl)).unwrap();
         let text_of = |id: &str| {
             let mut texts = texts.iter().filter(|text| text["licenseId"] == id);
@@ -188,9 +155,9 @@ fn an_spdx_document_has_all_that_is_known_of_each_package() {
         let declared = found["licenseDeclared"].as_str().unwrap().split(" AND ");
         let declared: Vec<String> = declared.filter(|id| *id != "NOASSERTION").map(text_of).collect();
         assert_eq!(declared, package.licenses, "{}", package.purl);
-        let hash = package.hash.map(|(algorithm, value)| {
-            json!([{"algorithm": algorithm.replace('-', ""), "checksumValue": value}])
-        });
+        let hash = package.hash.map(
+            |(algorithm, value)| json!([{"algorithm": algorithm.replace('-', ""), "checksumValue": value}]),
+        );
         assert_eq!(found["checksums"], hash.unwrap_or(Value::Null), "{}", package.purl);
         let layers: Vec<&Value> =
             contains.iter().filter(|(_, part)| *part == found["SPDXID"]).map(|(whole, _)| whole).collect();

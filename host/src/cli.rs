@@ -265,7 +265,7 @@ fn run(command: Command) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve => serve().await,
+            Command::Serve => Box::pin(serve()).await,
             Command::Demo => demo::run().await,
             Command::List(registry) => list::run(&registry).await,
             Command::Tags { repository, details, registry } => {
@@ -294,5 +294,5 @@ fn field(text: &str) -> Result<(String, String), String> {
 
 async fn serve() -> Result<(), Failure> {
     let settings = parts::settings()?;
-    crate::serve::run(settings).await.map_err(|e| Failure::other(e.to_string()))
+    Box::pin(crate::serve::run(settings)).await.map_err(|e| Failure::other(e.to_string()))
 }

@@ -36,11 +36,39 @@ pub enum CrashPoint {
     AgainStored,
     /// A lease was handed back at the end of the agent.
     HandBackStored,
+    /// It is noted which operation a request makes, and its record not yet stored.
+    JetStreamRequestNoted,
+    /// The record of an operation is stored, and its sign not yet put up.
+    JetStreamRecordStored,
+    /// A sign is taken from the stream, and its operation not yet leased.
+    JetStreamSignTaken,
+    /// The bodies of an outcome are stored, and it is not noted that there is one.
+    JetStreamBodiesStored,
+    /// An outcome is noted, and the sign that it is to be delivered not yet put up.
+    JetStreamOutcomeStored,
+    /// The sign that an outcome is to be delivered is put up, and the one of the run still there.
+    JetStreamDeliveryPosted,
+    /// The end of an operation is noted, and its bodies are still there.
+    JetStreamEndStored,
+    /// The bodies of an operation that has ended are removed, and its sign is still there.
+    JetStreamBodiesRemoved,
+    /// It is noted when an operation is taken up next, and its sign not yet given back.
+    JetStreamWaitStored,
+    /// A dead letter is noted, and its sign is still there.
+    JetStreamDeadLetterStored,
+    /// A dead letter is noted to be delivered again, and its sign not yet put up.
+    JetStreamRedeliverStored,
+    /// A cancellation is noted, and the sign still held back until its time.
+    JetStreamCancelStored,
+    /// The sign of a cancelled operation is removed, and not yet put up anew.
+    JetStreamSignRemoved,
+    /// The bodies and the request of an operation are forgotten, and its record is still there.
+    JetStreamForgetting,
 }
 
 impl CrashPoint {
-    /// All of them, in the order of an operation's life.
-    pub const ALL: [Self; 14] = [
+    /// All of them, in the order of an operation's life; last those that only the queue at NATS servers has.
+    pub const ALL: [Self; 28] = [
         Self::AcceptStored,
         Self::LeaseStored,
         Self::ScanEnded,
@@ -55,6 +83,20 @@ impl CrashPoint {
         Self::CancelStored,
         Self::AgainStored,
         Self::HandBackStored,
+        Self::JetStreamRequestNoted,
+        Self::JetStreamRecordStored,
+        Self::JetStreamSignTaken,
+        Self::JetStreamBodiesStored,
+        Self::JetStreamOutcomeStored,
+        Self::JetStreamDeliveryPosted,
+        Self::JetStreamEndStored,
+        Self::JetStreamBodiesRemoved,
+        Self::JetStreamWaitStored,
+        Self::JetStreamDeadLetterStored,
+        Self::JetStreamRedeliverStored,
+        Self::JetStreamCancelStored,
+        Self::JetStreamSignRemoved,
+        Self::JetStreamForgetting,
     ];
 
     /// The name in the setting.
@@ -74,6 +116,20 @@ impl CrashPoint {
             Self::CancelStored => "cancel-stored",
             Self::AgainStored => "again-stored",
             Self::HandBackStored => "hand-back-stored",
+            Self::JetStreamRequestNoted => "jetstream-request-noted",
+            Self::JetStreamRecordStored => "jetstream-record-stored",
+            Self::JetStreamSignTaken => "jetstream-sign-taken",
+            Self::JetStreamBodiesStored => "jetstream-bodies-stored",
+            Self::JetStreamOutcomeStored => "jetstream-outcome-stored",
+            Self::JetStreamDeliveryPosted => "jetstream-delivery-posted",
+            Self::JetStreamEndStored => "jetstream-end-stored",
+            Self::JetStreamBodiesRemoved => "jetstream-bodies-removed",
+            Self::JetStreamWaitStored => "jetstream-wait-stored",
+            Self::JetStreamDeadLetterStored => "jetstream-dead-letter-stored",
+            Self::JetStreamRedeliverStored => "jetstream-redeliver-stored",
+            Self::JetStreamCancelStored => "jetstream-cancel-stored",
+            Self::JetStreamSignRemoved => "jetstream-sign-removed",
+            Self::JetStreamForgetting => "jetstream-forgetting",
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A scan or pull is accepted into a [`Queue`], leased by a worker that runs it, leased again to deliver what came out, and
 //! ends as done or as a dead letter; it never disappears on the way. What is stored of it is a [`record::Record`], whose
-//! functions are the ways from one [`State`] to another. [`EmbeddedQueue`] keeps records in a file of this machine.
+//! functions are the ways from one [`State`] to another. [`EmbeddedQueue`] keeps records in a file of this machine,
+//! [`JetStreamQueue`] at NATS servers, for several agents.
 
 use std::time::Duration;
 
@@ -14,15 +15,21 @@ use crate::seal::SealError;
 mod embedded;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod jetstream;
 mod lease;
 mod operation;
+mod pace;
+mod packing;
 pub mod record;
 mod retention;
 mod schedule;
 mod state;
+#[cfg(test)]
+mod suite;
 mod view;
 
 pub use embedded::EmbeddedQueue;
+pub use jetstream::{JetStreamConfig, JetStreamQueue};
 pub use lease::{Delivery, Lease, Run, Step, Task, Wish, Work};
 pub use operation::{
     InvalidOperationId, NewOperation, Operation, OperationId, OperationKind, Priority, ScanOptions,

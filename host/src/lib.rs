@@ -18,6 +18,7 @@ pub mod breaker;
 pub mod drivers;
 pub mod http;
 pub mod layout;
+pub mod nats;
 pub mod registry;
 pub mod scanning;
 

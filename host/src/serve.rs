@@ -15,7 +15,8 @@ use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::crash_point;
 use crate::drivers::{Drivers, DriversConfig, Trust};
 use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
-use crate::jobs::{EmbeddedQueue, Queue, QueueError, Retention};
+use crate::jobs::{EmbeddedQueue, JetStreamConfig, JetStreamQueue, Queue, QueueError, Retention};
+use crate::nats::{Nats, NatsError};
 use crate::scanning::{ScanLimits, Scanner};
 use crate::seal::KeyError;
 use crate::server::{Server, ServerError};
@@ -59,6 +60,9 @@ pub enum Error {
     /// The queue can't be opened.
     #[error("the queue can't be opened: {0}")]
     Queue(QueueError),
+    /// `REGENT_QUEUE`.
+    #[error("REGENT_QUEUE: {0}")]
+    Nats(#[from] NatsError),
     /// The program was stopped while it started.
     #[error("stopped while starting")]
     Stopped,
@@ -85,6 +89,7 @@ impl Fault for Error {
             | Self::DataDir { .. }
             | Self::SealKeys(_) => Class::Invalid,
             Self::SealKeyMissing(error) | Self::Queue(error) => error.class(),
+            Self::Nats(error) => error.class(),
             Self::Stopped | Self::Metrics(_) => Class::Internal,
         }
     }
@@ -101,6 +106,7 @@ impl Fault for Error {
             | Self::DataDir { .. }
             | Self::SealKeys(_) => "setting_invalid",
             Self::SealKeyMissing(error) | Self::Queue(error) => error.code(),
+            Self::Nats(error) => error.code(),
             Self::Stopped | Self::Metrics(_) => "internal",
         }
     }
@@ -160,7 +166,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
             tracing::error!(%error, "signals can't be received; the agent stops only when it is killed");
         }
     });
-    let outcome = run_until(settings, shutdown).await;
+    let outcome = Box::pin(run_until(settings, shutdown)).await;
     signals.shutdown().await;
     drop(trigger);
     outcome
@@ -237,18 +243,24 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
 async fn open_queue(settings: &Settings) -> Result<Arc<dyn Queue>, Error> {
     let source = settings.seal_keys.clone();
     let keys = spawn_blocking(move || source.load()).await.map_err(|_| Error::Stopped)??;
-    let path = settings.data_dir.join("queue.redb");
-    let queue = EmbeddedQueue::open(path, keys.clone(), settings.queue_length, Retention::default()).await?;
+    let (shown, capacity) = (keys.clone(), settings.queue_length);
+    let queue: Arc<dyn Queue> = if let Some(nats) = &settings.nats {
+        let nats = Nats::connect(nats).await?;
+        Arc::new(JetStreamQueue::open(&nats, JetStreamConfig::new(keys, capacity)).await?)
+    } else {
+        let path = settings.data_dir.join("queue.redb");
+        Arc::new(EmbeddedQueue::open(path, keys, capacity, Retention::default()).await?)
+    };
     let counts = queue.counts().await?;
     tracing::info!(
         queue = queue.describe(),
-        seal_keys = ?keys,
+        seal_keys = ?shown,
         queued = counts.queued + counts.running,
         delivering = counts.delivering,
         dead_lettered = counts.dead_lettered,
         "operations are kept"
     );
-    Ok(Arc::new(queue))
+    Ok(queue)
 }
 
 /// What an operator wants to know of a running agent, once.

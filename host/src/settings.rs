@@ -18,10 +18,12 @@ use crate::crash_point::CrashPoint;
 use crate::seal::KeySource;
 
 mod document;
+mod nats;
 mod parse;
 mod table;
 
 pub use document::markdown;
+pub use nats::{NatsServers, NatsSettings, NatsUser};
 pub use table::{Kind, SETTINGS, Setting};
 
 /// Where packages put drivers.
@@ -52,6 +54,8 @@ pub struct Settings {
     pub scan_retry: Duration,
     /// `REGENT_SEAL_KEY`, `REGENT_SEAL_KEY_FILE`, or a file of the data directory.
     pub seal_keys: KeySource,
+    /// `REGENT_QUEUE`; `None` for a queue in a file.
+    pub nats: Option<NatsSettings>,
     /// `REGENT_CRASH_POINT`.
     pub crash_point: Option<CrashPoint>,
     /// `REGENT_SCAN_COMPAT`.
@@ -200,7 +204,7 @@ impl Settings {
             port: read
                 .parsed("SNYK_PORT", |t| t.parse().map_err(|_| "must be a port from 0 to 65535".to_owned()))
                 .unwrap_or(17500),
-            certificate: read.certificate(),
+            certificate: read.certificate("HTTPS_CERT", "HTTPS_KEY"),
             max_image_size_bytes: read
                 .parsed("SNYK_MAX_IMAGE_SIZE_IN_BYTES", parse::positive)
                 .unwrap_or(2_147_483_648),
@@ -221,6 +225,7 @@ impl Settings {
                 .unwrap_or(Duration::from_hours(2)),
             scan_retry: read.parsed("REGENT_SCAN_RETRY", parse::duration).unwrap_or(Duration::from_mins(15)),
             seal_keys: read.seal_keys(&data_dir),
+            nats: read.nats(),
             crash_point: read.parsed("REGENT_CRASH_POINT", parse::crash_point),
             compat: read
                 .word("REGENT_SCAN_COMPAT", |w| if w == "9.20" { Compat::V9_20 } else { Compat::V9_8 })
@@ -407,19 +412,40 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
         })
     }
 
-    fn certificate(&mut self) -> Option<CertificateFiles> {
-        match (self.path("HTTPS_CERT"), self.path("HTTPS_KEY")) {
+    /// The files of a certificate and its key, by the names of two settings.
+    fn certificate(&mut self, certificate: &'static str, key: &'static str) -> Option<CertificateFiles> {
+        match (self.path(certificate), self.path(key)) {
             (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
             (None, None) => None,
             (Some(_), None) => {
-                self.faults.push(("HTTPS_KEY", "must be set together with HTTPS_CERT".to_owned()));
+                self.faults.push((key, format!("must be set together with {certificate}")));
                 None
             }
             (None, Some(_)) => {
-                self.faults.push(("HTTPS_CERT", "must be set together with HTTPS_KEY".to_owned()));
+                self.faults.push((certificate, format!("must be set together with {key}")));
                 None
             }
         }
+    }
+
+    fn nats(&mut self) -> Option<NatsSettings> {
+        let servers = self.parsed("REGENT_QUEUE", NatsServers::parse);
+        let settings = NatsSettings {
+            credentials: self.path("REGENT_QUEUE_CREDENTIALS"),
+            nkey: self.path("REGENT_QUEUE_NKEY"),
+            authorities: self.path("REGENT_QUEUE_CA"),
+            certificate: self.certificate("REGENT_QUEUE_CERT", "REGENT_QUEUE_KEY"),
+            prefix: self.parsed("REGENT_QUEUE_PREFIX", nats::prefix).unwrap_or_else(|| "regent".to_owned()),
+            replicas: self.parsed("REGENT_QUEUE_REPLICAS", nats::replicas).unwrap_or(1),
+            servers: servers?,
+        };
+        // A key that one agent makes for itself opens nothing of the others'.
+        if self.text("REGENT_SEAL_KEY").is_none() && self.path("REGENT_SEAL_KEY_FILE").is_none() {
+            let why =
+                "or REGENT_SEAL_KEY_FILE must be set together with REGENT_QUEUE, the same for all agents";
+            self.faults.push(("REGENT_SEAL_KEY", why.to_owned()));
+        }
+        Some(settings)
     }
 
     fn seal_keys(&mut self, data_dir: &Path) -> KeySource {

@@ -15,14 +15,13 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::{
     Accepted, Lease, NewOperation, OperationId, OperationView, Queue, QueueCounts, QueueError, Retention,
-    Step, Wish, Work,
+    Step, Wish, Work, packing,
 };
 use crate::seal::SealKeys;
 
 mod clock;
 mod command;
 mod keeper;
-mod pace;
 mod shelf;
 mod store;
 
@@ -169,7 +168,7 @@ impl Queue for EmbeddedQueue {
     fn body<'a>(&'a self, lease: &'a Lease, part: usize) -> BoxFuture<'a, Result<Bytes, QueueError>> {
         Box::pin(async move {
             let packed = self.ask(|reply| Command::Body(lease.id, lease.fence, part, reply)).await?;
-            spawn_blocking(move || store::unpack(&packed)).await.map_err(|_| keeper_gone())?
+            spawn_blocking(move || packing::unpack(&packed)).await.map_err(|_| keeper_gone())?
         })
     }
 
@@ -223,7 +222,7 @@ impl Queue for EmbeddedQueue {
 /// Takes the bodies out of a step, as they are stored.
 fn pack(step: Step) -> Result<(Step, Vec<Vec<u8>>), QueueError> {
     let Step::Outcome(outcome, bodies) = step else { return Ok((step, Vec::new())) };
-    let packed = bodies.iter().map(|(_, body)| store::pack(body)).collect::<Result<_, _>>()?;
+    let packed = bodies.iter().map(|(_, body)| packing::pack(body)).collect::<Result<_, _>>()?;
     let parts = bodies.into_iter().map(|(part, _)| (part, Bytes::new())).collect();
     Ok((Step::Outcome(outcome, parts), packed))
 }
@@ -235,6 +234,6 @@ impl fmt::Debug for EmbeddedQueue {
 }
 
 #[cfg(test)]
-mod disk;
+pub(super) mod disk;
 #[cfg(test)]
 mod tests;

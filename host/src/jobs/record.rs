@@ -65,7 +65,11 @@ pub struct Record {
 impl Record {
     /// Of an operation that is accepted now.
     pub fn new(operation: &NewOperation, keys: &SealKeys, now: SystemTime) -> Self {
-        let id = OperationId::new();
+        Self::named(OperationId::new(), operation, keys, now)
+    }
+
+    /// The same, under a name that it has been given already.
+    pub fn named(id: OperationId, operation: &NewOperation, keys: &SealKeys, now: SystemTime) -> Self {
         let connection = keys.seal(&operation.connection.to_secret_json(), &place(id, "connection"));
         let callback = operation.callback.as_ref();
         Self {
@@ -100,13 +104,22 @@ impl Record {
     /// # Errors
     /// [`QueueError::Damaged`].
     pub fn from_json(text: &[u8]) -> Result<Self, QueueError> {
-        let damaged = |reason: String| QueueError::Damaged { reason };
-        let record: Self =
-            serde_json::from_slice(text).map_err(|e| damaged(format!("a record can't be read: {e}")))?;
-        if record.version == VERSION {
-            return Ok(record);
+        let record: Self = serde_json::from_slice(text)
+            .map_err(|e| QueueError::Damaged { reason: format!("a record can't be read: {e}") })?;
+        record.check_version()?;
+        Ok(record)
+    }
+
+    /// Whether it is of a version that is understood.
+    ///
+    /// # Errors
+    /// [`QueueError::Damaged`].
+    pub fn check_version(&self) -> Result<(), QueueError> {
+        if self.version == VERSION {
+            return Ok(());
         }
-        Err(damaged(format!("operation {} is stored in version {}", record.id, record.version)))
+        let reason = format!("operation {} is stored in version {}", self.id, self.version);
+        Err(QueueError::Damaged { reason })
     }
 
     /// The text to store.

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::{OperationId, Priority};
 
 /// How many interactive operations go in a row while bulk ones wait.
-const INTERACTIVE_IN_A_ROW: u32 = 7;
+pub(super) const INTERACTIVE_IN_A_ROW: u32 = 7;
 
 /// Work that waits.
 #[derive(Debug, Default)]

@@ -168,6 +168,19 @@ pub const SETTINGS: &[Setting] = &[
         .secret(),
     setting("REGENT_SEAL_KEY_FILE", Kind::Path, "File with the keys of `REGENT_SEAL_KEY`, which others may not read.")
         .unset("see `REGENT_SEAL_KEY`"),
+    setting("REGENT_QUEUE", Kind::List, "NATS servers with JetStream that keep the queue, for several agents: `nats://host:4222` or `tls://host:4222`, with user and password or a token where they want one.")
+        .unset("a file of the data directory, for one agent")
+        .secret(),
+    setting("REGENT_QUEUE_PREFIX", Kind::Text, "What the names of streams, buckets and subjects begin with there.")
+        .default("regent", "agents with the same prefix share a queue"),
+    setting("REGENT_QUEUE_REPLICAS", Kind::Count, "On how many of the servers each thing is stored: 1, 3 or 5.")
+        .default("1", "a single server"),
+    setting("REGENT_QUEUE_CREDENTIALS", Kind::Path, "Credentials file (`.creds`) for the servers.").unset("none"),
+    setting("REGENT_QUEUE_NKEY", Kind::Path, "File with the seed of an NKEY for the servers.").unset("none"),
+    setting("REGENT_QUEUE_CA", Kind::Path, "Bundle (PEM) of authorities trusted for the servers, in place of the system's.")
+        .unset("the system's authorities"),
+    setting("REGENT_QUEUE_CERT", Kind::Path, "Certificate chain (PEM) that the agent shows to the servers.").unset("none"),
+    setting("REGENT_QUEUE_KEY", Kind::Path, "Private key (PEM) of `REGENT_QUEUE_CERT`.").unset("none"),
     setting("REGENT_LOCAL_ROOT", Kind::Path, "Directory below which requests may name local images.")
         .unset("requests may not name local images"),
     setting("REGENT_SCAN_COMPAT", Kind::OneOf(&["9.8", "9.20"]), "Release of the scanner being replaced whose results are matched.")

@@ -11,7 +11,7 @@ const SECTOR: usize = 512;
 
 /// A disk. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Disk(Arc<Mutex<Platter>>);
+pub(in crate::jobs) struct Disk(Arc<Mutex<Platter>>);
 
 #[derive(Debug, Default)]
 struct Platter {
@@ -30,7 +30,7 @@ struct Platter {
 
 /// The disk as one who opened it has it.
 #[derive(Debug)]
-pub(super) struct Handle {
+pub(in crate::jobs) struct Handle {
     disk: Disk,
     generation: u32,
 }
@@ -43,12 +43,12 @@ enum Pending {
 
 impl Disk {
     /// Opens it.
-    pub(super) fn handle(&self) -> Handle {
+    pub(in crate::jobs) fn handle(&self) -> Handle {
         Handle { disk: self.clone(), generation: self.0.lock().unwrap().generation }
     }
 
     /// The power goes: of what was not synced any part may be there, in any order.
-    pub(super) fn lose_power(&self, random: &mut impl rand::Rng) {
+    pub(in crate::jobs) fn lose_power(&self, random: &mut impl rand::Rng) {
         let mut platter = self.0.lock().unwrap();
         let mut pending = std::mem::take(&mut platter.pending);
         let mut left = platter.synced.clone();
@@ -65,29 +65,29 @@ impl Disk {
     }
 
     /// Nothing can be written beyond this many bytes; `None` for no limit.
-    pub(super) fn limit(&self, bytes: Option<usize>) {
+    pub(in crate::jobs) fn limit(&self, bytes: Option<usize>) {
         self.0.lock().unwrap().limit = bytes;
     }
 
     /// Whether nothing can be written.
-    pub(super) fn read_only(&self, is_read_only: bool) {
+    pub(in crate::jobs) fn read_only(&self, is_read_only: bool) {
         self.0.lock().unwrap().is_read_only = is_read_only;
     }
 
     /// Bytes on it.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::jobs) fn len(&self) -> usize {
         self.0.lock().unwrap().seen.len()
     }
 
     /// Changes a byte behind the back of whoever uses it.
-    pub(super) fn corrupt(&self, at: usize) {
+    pub(in crate::jobs) fn corrupt(&self, at: usize) {
         let mut platter = self.0.lock().unwrap();
         platter.seen[at] ^= 0xff;
         platter.synced = platter.seen.clone();
     }
 
     /// Whether this text is anywhere on it.
-    pub(super) fn has(&self, text: &str) -> bool {
+    pub(in crate::jobs) fn has(&self, text: &str) -> bool {
         let platter = self.0.lock().unwrap();
         platter.seen.windows(text.len()).any(|window| window == text.as_bytes())
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::super::pace::Pace;
 use super::super::record::Record;
 use super::super::schedule::Schedule;
 use super::super::{
@@ -15,7 +16,6 @@ use super::super::{
 };
 use super::clock::Clock;
 use super::command::Wanted;
-use super::pace::Pace;
 use super::store::{Change, Place, Store};
 use crate::api::problem::Problem;
 use crate::seal::SealKeys;
@@ -115,10 +115,17 @@ impl Shelf {
         if is_held {
             return;
         }
-        self.leases.remove(&record.id);
+        self.take_out(record.id);
         let Some(work) = record.work() else { return };
         let not_before = record.state.not_before();
         self.schedule(work).add(record.id, record.priority, record.tenant, not_before);
+    }
+
+    /// An operation waits for nothing, and nobody has it.
+    fn take_out(&mut self, id: OperationId) {
+        self.leases.remove(&id);
+        self.run.remove(id);
+        self.deliver.remove(id);
     }
 
     fn schedule(&mut self, work: Work) -> &mut Schedule {
@@ -232,6 +239,7 @@ impl Shelf {
         self.dead.retain(|dead| *dead != id);
         self.done.retain(|(_, done)| *done != id);
         change.remove(&record)?;
+        self.take_out(id);
         *self.counts.of(&record.state) -= 1;
         Ok(())
     }
@@ -240,6 +248,10 @@ impl Shelf {
     fn store_end(&mut self, change: &Change, before: &State, record: &Record) -> Result<(), QueueError> {
         change.put(record)?;
         self.moved(before, &record.state);
+        // Where its lease ran out, somebody was quicker than the next one, and it waits for that still.
+        if record.state.has_ended() {
+            self.take_out(record.id);
+        }
         match record.state {
             State::Done { at, .. } => {
                 change.remove_bodies(record.id)?;

@@ -10,7 +10,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use redb::{
     Builder, Database, DatabaseError, ReadableTable as _, StorageBackend, StorageError, TableDefinition,
     WriteTransaction,
@@ -25,8 +24,6 @@ const BODIES: TableDefinition<'_, ([u8; 16], u64), &[u8]> = TableDefinition::new
 
 /// Memory for pages, in bytes. The working set is a few records.
 const CACHE_BYTES: usize = 4 << 20;
-/// The largest body that is unpacked: twice what a callback may have.
-const MAX_BODY_BYTES: usize = 20 << 20;
 
 /// Where the store is.
 #[derive(Clone)]
@@ -210,17 +207,6 @@ impl Change {
     pub(super) fn abort(self) -> Result<(), QueueError> {
         self.transaction.abort().map_err(failed)
     }
-}
-
-/// A body as it is stored. Blocking, for some milliseconds a MiB.
-pub(super) fn pack(body: &Bytes) -> Result<Vec<u8>, QueueError> {
-    zstd::bulk::compress(body, 1).map_err(|error| QueueError::Unwritable { reason: error.to_string() })
-}
-
-/// The body that was packed.
-pub(super) fn unpack(packed: &[u8]) -> Result<Bytes, QueueError> {
-    let body = zstd::bulk::decompress(packed, MAX_BODY_BYTES);
-    body.map(Bytes::from).map_err(|error| QueueError::Damaged { reason: format!("a body: {error}") })
 }
 
 fn failed(error: impl Into<redb::Error>) -> QueueError {

@@ -1,0 +1,345 @@
+//! A connection to NATS servers with JetStream, for what several agents share.
+//!
+//! Nothing newer than server 2.9 is used. A call that finds no server, or a stream without a leader, is tried again for a
+//! moment, since a cluster that loses a server chooses anew within seconds; then it fails.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_nats::client::Request;
+use async_nats::connection::State as Connection;
+use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{Config as StreamConfig, Stream};
+use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{Client, ConnectOptions, Event};
+use bytes::Bytes;
+use regent_transport::{Class, Fault, Retry};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::{Instant, sleep};
+
+use crate::settings::{NatsSettings, NatsUser};
+
+mod claims;
+#[cfg(test)]
+pub mod test_server;
+
+pub use claims::{CLAIM, Claim, Claims};
+
+/// How long a server has to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How often a silent server is asked whether it is there. Two of these without an answer end the connection.
+const PING_EVERY: Duration = Duration::from_secs(4);
+/// The wait before a call that found nobody is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// A connection to NATS servers. Cheap to clone; it comes back by itself when it is lost.
+#[derive(Clone)]
+pub struct Nats {
+    client: Client,
+    jetstream: jetstream::Context,
+    servers: String,
+    prefix: String,
+    replicas: usize,
+}
+
+/// Why NATS can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NatsError {
+    /// No server takes the agent in.
+    #[error("no connection to the NATS servers {servers}: {reason}")]
+    Unreachable {
+        /// Their addresses.
+        servers: String,
+        /// The last one's word.
+        reason: String,
+    },
+    /// A file of a setting can't be used.
+    #[error("{setting}: {reason}")]
+    File {
+        /// The setting that names it.
+        setting: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A server did not do what it was asked.
+    #[error("NATS at {servers}: {what}: {reason}")]
+    Refused {
+        /// Their addresses.
+        servers: String,
+        /// What it was asked for.
+        what: String,
+        /// Its word.
+        reason: String,
+    },
+}
+
+/// What came of a message that is only to be taken while its subject's newest message is the expected one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// It is stored, as this number of the stream.
+    Stored(u64),
+    /// Another one is the newest: this one is not stored, or was stored by an earlier try.
+    Outdated,
+}
+
+impl Nats {
+    /// Connects to one of the servers.
+    ///
+    /// # Errors
+    /// [`NatsError::Unreachable`] and [`NatsError::File`].
+    pub async fn connect(settings: &NatsSettings) -> Result<Self, NatsError> {
+        let servers = settings.servers.to_string();
+        let options = options(settings).await?;
+        let connected = options.connect(settings.servers.addresses.as_slice()).await;
+        let client = connected
+            .map_err(|error| NatsError::Unreachable { servers: servers.clone(), reason: chain(&error) })?;
+        let jetstream = ContextBuilder::new().timeout(ANSWER).build(client.clone());
+        let (prefix, replicas) = (settings.prefix.clone(), settings.replicas);
+        Ok(Self { client, jetstream, servers, prefix, replicas })
+    }
+
+    /// What the names of streams and subjects begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// On how many servers things are stored.
+    pub fn replicas(&self) -> usize {
+        self.replicas
+    }
+
+    /// The servers' addresses, without user and password.
+    pub fn servers(&self) -> &str {
+        &self.servers
+    }
+
+    /// The API of streams.
+    pub fn jetstream(&self) -> &jetstream::Context {
+        &self.jetstream
+    }
+
+    /// Whether there is a connection now.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == Connection::Connected
+    }
+
+    /// The largest message that servers take, in bytes.
+    pub fn max_message_bytes(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    /// A stream with this configuration. One that is there is taken as it is, but for the number of its replicas.
+    ///
+    /// # Errors
+    /// [`NatsError::Refused`].
+    pub async fn stream(&self, mut config: StreamConfig) -> Result<Stream, NatsError> {
+        config.num_replicas = self.replicas;
+        let name = config.name.clone();
+        let refused = |error: &dyn std::error::Error| self.refused(format!("stream {name}"), error);
+        match self.jetstream.get_stream(&name).await {
+            Ok(stream) if stream.cached_info().config.num_replicas == self.replicas => Ok(stream),
+            Ok(stream) => {
+                let found = stream.cached_info().config.clone();
+                tracing::info!(
+                    stream = name,
+                    from = found.num_replicas,
+                    to = self.replicas,
+                    "replicas change"
+                );
+                let wanted = StreamConfig { num_replicas: self.replicas, ..found };
+                self.jetstream.update_stream(wanted).await.map_err(|error| refused(&error))?;
+                self.jetstream.get_stream(&name).await.map_err(|error| refused(&error))
+            }
+            Err(error) if is_absent(&error.kind()) => {
+                self.jetstream.create_stream(config).await.map_err(|error| refused(&error))
+            }
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    /// Stores a message, where the newest one of its subject is the expected one, if it expects one.
+    ///
+    /// # Errors
+    /// [`NatsError::Refused`]: it is not known whether it is stored.
+    pub async fn publish(&self, subject: &str, message: PublishMessage) -> Result<Published, NatsError> {
+        let end = Instant::now() + ANSWER;
+        loop {
+            let stored =
+                async { self.jetstream.send_publish(subject.to_owned(), message.clone()).await?.await };
+            let error: PublishError = match stored.await {
+                Ok(stored) => return Ok(Published::Stored(stored.sequence)),
+                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                    return Ok(Published::Outdated);
+                }
+                Err(error) => error,
+            };
+            if error.kind() != PublishErrorKind::StreamNotFound || Instant::now() >= end {
+                return Err(self.refused(format!("a message to {subject}"), &error));
+            }
+            sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    /// The next message of a pull consumer, if there is one now.
+    ///
+    /// # Errors
+    /// [`NatsError::Refused`].
+    pub async fn pull(&self, stream: &str, consumer: &str) -> Result<Option<jetstream::Message>, NatsError> {
+        // A message arrives under its own subject, so it needs an inbox that nothing else goes to.
+        let request = Request::new()
+            .payload(Bytes::from_static(br#"{"batch":1,"no_wait":true}"#))
+            .inbox(self.client.new_inbox())
+            .timeout(Some(ANSWER));
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+        let message = match self.client.send_request(subject, request).await {
+            Ok(message) => message,
+            // Its servers choose a leader, or it has been deleted: whoever keeps the streams makes it anew.
+            Err(error) if error.kind() == async_nats::RequestErrorKind::NoResponders => return Ok(None),
+            Err(error) => return Err(self.refused(format!("consumer {consumer}"), &error)),
+        };
+        match message.status.map(|status| status.as_u16()) {
+            None => Ok(Some(jetstream::Message { message, context: self.jetstream.clone() })),
+            // Nothing there; all that is there is held; a new leader.
+            Some(404 | 408 | 409) => Ok(None),
+            Some(status) => Err(self.refused(format!("consumer {consumer}"), &UnknownStatus(status))),
+        }
+    }
+
+    /// Returns once all that was sent so far has gone out.
+    ///
+    /// # Errors
+    /// [`NatsError::Refused`].
+    pub async fn flush(&self) -> Result<(), NatsError> {
+        let flushed = tokio::time::timeout(ANSWER, self.client.flush()).await;
+        match flushed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.refused("flush".to_owned(), &error)),
+            Err(error) => Err(self.refused("flush".to_owned(), &error)),
+        }
+    }
+
+    /// The error of something that was not done.
+    pub fn refused(&self, what: String, error: &dyn std::error::Error) -> NatsError {
+        NatsError::Refused { servers: self.servers.clone(), what, reason: chain(error) }
+    }
+}
+
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nats")
+            .field("servers", &self.servers)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fault for NatsError {
+    fn class(&self) -> Class {
+        match self {
+            Self::File { .. } => Class::Invalid,
+            Self::Unreachable { .. } | Self::Refused { .. } => Class::Unavailable,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::File { .. } => Retry::Never,
+            Self::Unreachable { .. } | Self::Refused { .. } => Retry::Backoff,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "setting_invalid",
+            Self::Unreachable { .. } | Self::Refused { .. } => "queue_unwritable",
+        }
+    }
+}
+
+/// An answer that is none of those that servers are known to give.
+#[derive(Debug, thiserror::Error)]
+#[error("status {0}")]
+struct UnknownStatus(u16);
+
+async fn options(settings: &NatsSettings) -> Result<ConnectOptions, NatsError> {
+    let mut options = ConnectOptions::new()
+        .name("regent")
+        .connection_timeout(CONNECT)
+        .request_timeout(Some(ANSWER))
+        .ping_interval(PING_EVERY)
+        .require_tls(settings.servers.needs_tls)
+        .event_callback(|event| async move { log(&event) });
+    match &settings.servers.user {
+        Some(NatsUser::Token(token)) => options = options.token(token.expose_secret().to_owned()),
+        Some(NatsUser::Password(user, password)) => {
+            options = options.user_and_password(user.clone(), password.expose_secret().to_owned());
+        }
+        None => {}
+    }
+    if let Some(path) = &settings.credentials {
+        let setting = "REGENT_QUEUE_CREDENTIALS";
+        let failed = |error: std::io::Error| file_error(setting, path, &error);
+        let text = tokio::fs::read_to_string(path).await.map_err(failed)?;
+        options = options.credentials(&text).map_err(failed)?;
+    }
+    if let Some(path) = &settings.nkey {
+        let text = tokio::fs::read_to_string(path).await;
+        let seed = SecretString::from(text.map_err(|error| file_error("REGENT_QUEUE_NKEY", path, &error))?);
+        options = options.nkey(seed.expose_secret().trim().to_owned());
+    }
+    if let Some(path) = &settings.authorities {
+        check_file("REGENT_QUEUE_CA", path).await?;
+        options = options.add_root_certificates(path.clone());
+    }
+    if let Some(files) = &settings.certificate {
+        check_file("REGENT_QUEUE_CERT", &files.certificate).await?;
+        check_file("REGENT_QUEUE_KEY", &files.key).await?;
+        options = options.add_client_certificate(files.certificate.clone(), files.key.clone());
+    }
+    Ok(options)
+}
+
+/// The library reads it at each connection, and names neither it nor its setting when that fails.
+async fn check_file(setting: &'static str, path: &std::path::Path) -> Result<(), NatsError> {
+    tokio::fs::read(path).await.map(drop).map_err(|error| file_error(setting, path, &error))
+}
+
+fn file_error(setting: &'static str, path: &std::path::Path, error: &std::io::Error) -> NatsError {
+    NatsError::File { setting, reason: format!("{}: {error}", path.display()) }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => tracing::warn!("the connection to NATS is lost"),
+        Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
+        Event::SlowConsumer(_) => tracing::warn!("NATS sends faster than the agent reads"),
+        Event::ServerError(error) => tracing::warn!(%error, "the NATS server reports an error"),
+        Event::ClientError(error) => tracing::warn!(%error, "the connection to NATS has an error"),
+        _ => {}
+    }
+}
+
+fn is_absent(kind: &GetStreamErrorKind) -> bool {
+    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some put their cause's text into their own.
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

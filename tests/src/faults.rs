@@ -117,6 +117,11 @@ impl FaultyRegistry {
         self.rules.lock().unwrap().push(Rule { path: path.to_owned(), times, fault });
     }
 
+    /// Takes all faults away.
+    pub fn mend(&self) {
+        self.rules.lock().unwrap().clear();
+    }
+
     /// The requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()

@@ -1,6 +1,6 @@
 //! A server in the test's own process, and the tests' HTTP client.
 
-use std::convert::Infallible;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// The body of an answer. An error in it breaks the connection.
-pub type Body = BoxBody<Bytes, std::io::Error>;
+pub type Body = BoxBody<Bytes, io::Error>;
 
 /// A server on a free port of the loopback interface, stopped on drop.
 #[derive(Debug)]
@@ -51,7 +51,13 @@ impl Server {
                 connections.spawn(async move {
                     let service = service_fn(move |request| {
                         let answer = handler(request);
-                        async move { Ok::<_, Infallible>(answer.await) }
+                        async move {
+                            let answer = answer.await;
+                            match answer.extensions().get::<HangUp>() {
+                                Some(HangUp) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+                                None => Ok(answer),
+                            }
+                        }
                     });
                     let builder = Builder::new(TokioExecutor::new());
                     // A client that hangs up is no fault of the test.
@@ -83,6 +89,17 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Marks the answer that is none.
+#[derive(Debug, Clone, Copy)]
+struct HangUp;
+
+/// In place of an answer: the connection is closed without one.
+pub fn hang_up() -> Response<Body> {
+    let mut answer = Response::new(whole(""));
+    answer.extensions_mut().insert(HangUp);
+    answer
 }
 
 /// A body that is there already.

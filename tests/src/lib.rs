@@ -7,13 +7,16 @@
 pub mod agent;
 pub mod artifacts;
 pub mod broker;
+pub mod disk;
 pub mod faults;
 pub mod http;
 pub mod image;
 pub mod moto;
+pub mod nats;
 pub mod process;
 pub mod registry;
 pub mod sink;
 pub mod token_server;
+pub mod torture;
 pub mod vendor;
 pub mod zip;

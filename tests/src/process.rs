@@ -4,12 +4,18 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
 
 /// How long a server may take to come up. Generous: machines are shared.
 const STARTUP: Duration = Duration::from_secs(90);
+/// Lines that a process has said last and that a failed test shows.
+const LAST_LINES: usize = 400;
+/// Where ports that stay a server's own over its restarts are looked for, up to those that the system gives out.
+const LOWEST_FIXED_PORT: u16 = 15_000;
 
 /// A running process in a group of its own, killed with its descendants on drop.
 #[derive(Debug)]
@@ -17,8 +23,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
-    /// Keeps the log's directory until the process is gone.
-    _directory: tempfile::TempDir,
+    /// Keeps the log's directory until the process is gone; `None` where the log is the caller's.
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Process {
@@ -29,7 +35,19 @@ impl Process {
     pub fn start(name: &str, command: &mut Command) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("output.log");
-        let out = File::create(&log).unwrap();
+        Self::spawn(name, command, log, Some(directory))
+    }
+
+    /// The same; what it prints goes to the end of the caller's own file.
+    ///
+    /// # Panics
+    /// When the program is not there.
+    pub fn start_with_log(name: &str, command: &mut Command, log: &Path) -> Self {
+        Self::spawn(name, command, log.to_owned(), None)
+    }
+
+    fn spawn(name: &str, command: &mut Command, log: PathBuf, directory: Option<tempfile::TempDir>) -> Self {
+        let out = File::options().create(true).append(true).open(&log).unwrap();
         let err = out.try_clone().unwrap();
         let child = command
             .stdin(Stdio::null())
@@ -53,13 +71,25 @@ impl Process {
     /// # Panics
     /// With the output, when the process ends first or is not ready in time.
     pub async fn wait_until(&mut self, what: &str, mut ready: impl AsyncFnMut() -> bool) {
-        let deadline = Instant::now() + STARTUP;
-        while !ready().await {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("{} ended with {status} before {what}:\n{}", self.name, self.output());
+        let wait = self.wait_for(async |process| {
+            let is_ready = ready().await;
+            if let Some(status) = process.ended().filter(|_| !is_ready) {
+                panic!("{} ended with {status} before {what}:\n{}", process.name, process.output());
             }
-            assert!(Instant::now() < deadline, "{}: {what} not in time:\n{}", self.name, self.output());
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            is_ready
+        });
+        wait.await;
+    }
+
+    /// Waits until `seen` says so, whether the process lives or not.
+    ///
+    /// # Panics
+    /// With the output, when that takes too long.
+    pub async fn wait_for(&mut self, mut seen: impl AsyncFnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + STARTUP;
+        while !seen(self).await {
+            assert!(Instant::now() < deadline, "{} not in time:\n{}", self.name, self.output());
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -72,16 +102,25 @@ impl Process {
     ///
     /// # Panics
     /// When it does not end in time.
-    pub async fn terminate(&mut self) -> std::process::ExitStatus {
-        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
-        let deadline = Instant::now() + STARTUP;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "{} ignores SIGTERM:\n{}", self.name, self.output());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    pub async fn terminate(&mut self) -> ExitStatus {
+        if self.ended().is_none() {
+            rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
         }
+        self.wait_for(async |process| process.ended().is_some()).await;
+        self.ended().expect("it has ended")
+    }
+
+    /// Sends SIGKILL to it and its descendants, and waits for the end. What it has written to files is still there.
+    pub fn kill(&mut self) {
+        if self.ended().is_none() {
+            let _ = rustix::process::kill_process_group(self.pid(), rustix::process::Signal::KILL);
+            self.child.wait().unwrap();
+        }
+    }
+
+    /// How it ended, once it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// The operating system's id.
@@ -96,7 +135,12 @@ impl Drop for Process {
         let _ = rustix::process::kill_process_group(self.pid(), rustix::process::Signal::KILL);
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- output of {}\n{}", self.name, self.output());
+            let output = self.output();
+            let n_lines = output.lines().count();
+            eprintln!("--- output of {}, the last {LAST_LINES} of {n_lines} lines", self.name);
+            for line in output.lines().skip(n_lines.saturating_sub(LAST_LINES)) {
+                eprintln!("{line}");
+            }
         }
     }
 }
@@ -110,4 +154,18 @@ pub fn is_listening(port: u16) -> bool {
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A free port for a server that is started again on the same one. The system gives it to no outgoing connection in
+/// between, as it could with [`free_port`].
+///
+/// # Panics
+/// When none is found.
+pub fn fixed_port() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let lowest_given_out: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    // At random, so that tests side by side do not take the same ones.
+    let tries = std::iter::repeat_with(|| rand::rng().random_range(LOWEST_FIXED_PORT..lowest_given_out));
+    tries.take(1000).find(is_free).expect("a free port below those that the system gives out")
 }

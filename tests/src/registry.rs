@@ -64,7 +64,7 @@ impl Registry {
             }
         };
         let text = format!(
-            "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: \
+            "version: 0.1\nlog:\n  level: warn\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: \
              true\nhttp:\n  addr: 127.0.0.1:{port}\n{section}",
             storage.path().join("data").display()
         );

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | package`.
+//! Developer commands: `cargo xtask demo | test | bench | torture | package`.
 
 #![expect(
     clippy::print_stdout,
@@ -13,6 +13,7 @@ mod demo;
 mod package;
 mod test;
 mod tools;
+mod torture;
 
 use clap::{Parser, Subcommand};
 
@@ -46,6 +47,8 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         runs: u32,
     },
+    /// Kill agents at random, or let what is around them fail, for long: nothing may be lost.
+    Torture(torture::Arguments),
     /// Build the program and the drivers as they ship, into `target/package`.
     Package,
 }
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Task::Demo => demo::run(),
         Task::Test { install_only, fuzz_seconds } => test::run(install_only, fuzz_seconds),
         Task::Bench { mebibytes, runs } => bench::run(mebibytes, runs),
+        Task::Torture(arguments) => torture::run(&arguments),
         Task::Package => package::run().map(|_| ()),
     }
 }

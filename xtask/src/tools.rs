@@ -8,15 +8,19 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::command::{cargo, is_installed, run, workspace};
 
-/// Debian's packages by the program that shows their presence.
-const PACKAGES: [(&str, &str); 7] = [
-    ("docker-registry", "docker-registry"),
+/// Debian's packages of the servers that agents are killed beside, by the program that shows their presence.
+pub(crate) const SERVERS: [(&str, &str); 3] =
+    [("docker-registry", "docker-registry"), ("nats-server", "nats-server"), ("ip", "iproute2")];
+/// What else the tests need, in the same way.
+const PACKAGES: [(&str, &str); 8] = [
     ("skopeo", "skopeo"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("g++", "g++"),
     ("openssl", "openssl"),
     ("time", "time"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("nsenter", "util-linux"),
 ];
 /// From `PyPI`, at the versions of `tests/<name>/requirements.txt`: moto stands in for AWS, sbom has the validators of bills
 /// of materials.
@@ -36,6 +40,7 @@ pub(crate) fn folder() -> PathBuf {
 /// Installs what is missing; what is there already is left alone.
 pub(crate) fn install() -> Result<()> {
     fs::create_dir_all(folder())?;
+    install_packages(&SERVERS)?;
     install_packages(&PACKAGES)?;
     install_node()?;
     install_broker()?;

@@ -32,6 +32,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 /// How often a silent server is asked whether it is there. Two of these without an answer end the connection.
 const PING_EVERY: Duration = Duration::from_secs(4);
+/// How long a cluster may take to agree on what there is.
+const SETTLING: Duration = Duration::from_secs(15);
 /// The wait before a call that found nobody is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -158,6 +160,21 @@ impl Nats {
                 self.jetstream.create_stream(config).await.map_err(|error| refused(&error))
             }
             Err(error) => Err(refused(&error)),
+        }
+    }
+
+    /// Does what needs several answers, as opening a bucket that was just made: in a cluster one server may not know yet what
+    /// another has done. What is refused for good is refused at the end.
+    ///
+    /// # Errors
+    /// Of what is done.
+    pub async fn patiently<T>(&self, what: impl AsyncFn() -> Result<T, NatsError>) -> Result<T, NatsError> {
+        let end = Instant::now() + SETTLING;
+        loop {
+            match what().await {
+                Err(NatsError::Refused { .. }) if Instant::now() < end => sleep(AGAIN_AFTER).await,
+                done => return done,
+            }
         }
     }
 

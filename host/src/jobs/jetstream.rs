@@ -109,8 +109,9 @@ impl JetStreamQueue {
     /// # Errors
     /// [`QueueError::Unwritable`]: the servers can't be reached, or don't let the agent have streams.
     pub async fn open(nats: &Nats, config: JetStreamConfig) -> Result<Self, QueueError> {
-        let shared = Arc::new(Shared::open(nats, config).await.map_err(unwritable)?);
-        let claims = Claims::open(nats).await.map_err(unwritable)?;
+        let shared = nats.patiently(async || Shared::open(nats, config.clone()).await).await;
+        let shared = Arc::new(shared.map_err(unwritable)?);
+        let claims = nats.patiently(async || Claims::open(nats).await).await.map_err(unwritable)?;
         let mut tasks = JoinSet::new();
         let (ready, is_ready) = oneshot::channel();
         tasks.spawn(feed::feed(Arc::clone(&shared), ready));

@@ -109,9 +109,9 @@ impl JetStreamQueue {
     /// # Errors
     /// [`QueueError::Unwritable`]: the servers can't be reached, or don't let the agent have streams.
     pub async fn open(nats: &Nats, config: JetStreamConfig) -> Result<Self, QueueError> {
-        let shared = nats.patiently(async || Shared::open(nats, config.clone()).await).await;
+        let shared = nats.patiently(async || Box::pin(Shared::open(nats, config.clone())).await).await;
         let shared = Arc::new(shared.map_err(unwritable)?);
-        let claims = nats.patiently(async || Claims::open(nats).await).await.map_err(unwritable)?;
+        let claims = nats.patiently(async || Box::pin(Claims::open(nats)).await).await.map_err(unwritable)?;
         let mut tasks = JoinSet::new();
         let (ready, is_ready) = oneshot::channel();
         tasks.spawn(feed::feed(Arc::clone(&shared), ready));

@@ -88,16 +88,17 @@ impl Fixture {
         panic!("nothing was refused");
     }
 
-    /// Waits until `/readiness` is red: what was measured last is good for a moment.
-    async fn is_red(&self) {
+    /// Waits until `/readiness` has this status: what was measured last is good for a moment.
+    async fn readiness_is(&self, status: u16) {
         let url = format!("{}/readiness", self.scene.replicas[0].url());
         let http = regent_tests::http::client();
-        let red = async {
-            while http.get(&url).send().await.unwrap().status() != 503 {
+        let seen = async {
+            while http.get(&url).send().await.unwrap().status() != status {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        tokio::time::timeout(Duration::from_mins(1), red).await.expect("it is no place for work");
+        let in_time = tokio::time::timeout(Duration::from_mins(1), seen).await;
+        in_time.unwrap_or_else(|_| panic!("/readiness never answers {status}"));
     }
 
     /// Starts the agent, which refuses to run and says so.
@@ -137,9 +138,9 @@ async fn a_full_disk_takes_nothing_more_and_loses_nothing() {
     fixture.open_scans(6).await;
     disk.fill();
     fixture.refused_with(&["disk_full", "queue_unwritable"]).await;
-    fixture.is_red().await;
+    fixture.readiness_is(503).await;
     disk.free();
-    // The client waits as long as it is told to, and then it is taken.
+    fixture.readiness_is(200).await;
     fixture.open_scans(3).await;
     fixture.nothing_is_lost().await;
 }
@@ -154,7 +155,7 @@ async fn a_disk_that_turns_read_only_takes_nothing_more_and_loses_nothing() {
     fixture.open_scans(6).await;
     disk.fail();
     fixture.refused_with(&["queue_unwritable"]).await;
-    fixture.is_red().await;
+    fixture.readiness_is(503).await;
     fixture.agent().kill();
     // Nor does one start there.
     let path = disk.path().display().to_string();

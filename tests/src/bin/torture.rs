@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let is_clean = if arguments.crash_points {
         let mut all = true;
-        for point in crash_points(&installation).await {
+        for point in crash_points(&installation, queue).await {
             let crash = crash_at(&point, queue, &installation).await;
             println!("{}{}", if crash.hit { "" } else { "NOT HIT: " }, crash.report);
             all &= crash.hit && crash.report.is_clean();

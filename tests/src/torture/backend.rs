@@ -64,11 +64,14 @@ impl Backend {
 
     /// What tells an agent of it.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let urls = match self {
+        let (urls, copies) = match self {
             Self::Embedded => return Vec::new(),
-            Self::Jetstream(node) => node.url(),
-            Self::Cluster(cluster) => cluster.urls(),
+            Self::Jetstream(node) => (node.url(), 1),
+            Self::Cluster(cluster) => (cluster.urls(), cluster.n_nodes()),
         };
-        vec![("REGENT_QUEUE".into(), urls), ("REGENT_SEAL_KEY".into(), SEAL_KEY.into())]
+        let copies = copies.to_string();
+        [("REGENT_QUEUE", &*urls), ("REGENT_QUEUE_REPLICAS", &copies), ("REGENT_SEAL_KEY", SEAL_KEY)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
     }
 }

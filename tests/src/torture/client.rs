@@ -138,10 +138,10 @@ impl Client {
                 Err(error) => {
                     self.repeated.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(PAUSE).await;
-                    error.to_string()
+                    format!("{error:?}")
                 }
             };
-            assert!(begin.elapsed() < PATIENCE, "no answer that says something; the last one: {why}");
+            assert!(begin.elapsed() < PATIENCE, "{agent} does not say yes or no; last: {why}");
         }
     }
 }

@@ -30,11 +30,14 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long an operation may take to end.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The names of all crash points, from the program itself.
+/// What the names of points begin with that only one queue has.
+const OF_JETSTREAM: &str = "jetstream-";
+
+/// The names of the crash points that an agent with this queue can come to, from the program itself.
 ///
 /// # Panics
 /// When the program does not tell them.
-pub async fn crash_points(installation: &Installation) -> Vec<String> {
+pub async fn crash_points(installation: &Installation, queue: QueueKind) -> Vec<String> {
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(&installation.regent);
     command.arg("serve").env_clear().env(VARIABLE, UNKNOWN).env("REGENT_DATA_DIR", data.path());
@@ -44,7 +47,9 @@ pub async fn crash_points(installation: &Installation) -> Vec<String> {
     let line = output.lines().find_map(|line| line.split_once(LIST)).map(|(_, names)| names);
     let line = line.unwrap_or_else(|| panic!("no list of crash points in:\n{output}"));
     // What follows the last name is another sentence.
-    line.split(", ").filter_map(|name| name.split_whitespace().next()).map(str::to_owned).collect()
+    let names = line.split(", ").filter_map(|name| name.split_whitespace().next());
+    let has_point = |name: &&str| queue != QueueKind::Embedded || !name.starts_with(OF_JETSTREAM);
+    names.filter(has_point).map(str::to_owned).collect()
 }
 
 /// What came of a point.

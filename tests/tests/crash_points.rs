@@ -1,31 +1,24 @@
-//! An agent that dies between two durable writes, at each place where it can, loses nothing.
+//! An agent that dies between two durable writes, at each place where it can, loses nothing. `cargo xtask torture` does the
+//! same with the queue at NATS servers, which has more such places.
 
 use futures_util::{StreamExt as _, stream};
 use regent_tests::torture::{Crash, Installation, QueueKind, crash_at, crash_points};
 
-/// Lets agents die at each point, so many at once: most of the time each waits for something to be tried again.
-async fn survives_all(queue: QueueKind, n_at_once: usize) {
+/// Points that are tried at once: most of the time each waits for something to be tried again.
+const AT_ONCE: usize = 5;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_queue_survives_each_crash_point() {
     let (installation, _plugins) = Installation::built();
-    let points = crash_points(&installation, queue).await;
+    let points = crash_points(&installation, QueueKind::Embedded).await;
     assert!(points.len() > 1, "{points:?}");
     let crashes: Vec<Crash> = stream::iter(&points)
-        .map(|point| crash_at(point, queue, &installation))
-        .buffered(n_at_once)
+        .map(|point| crash_at(point, QueueKind::Embedded, &installation))
+        .buffered(AT_ONCE)
         .collect()
         .await;
     for crash in &crashes {
         println!("{}{}", if crash.hit { "" } else { "NOT HIT: " }, crash.report);
     }
     crashes.iter().for_each(Crash::expect_survived);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_queue_survives_each_crash_point() {
-    survives_all(QueueKind::Embedded, 5).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_queue_on_jetstream_survives_each_crash_point() {
-    // What a dead agent had is its own until its lease runs out.
-    survives_all(QueueKind::Jetstream, 14).await;
 }

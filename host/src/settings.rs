@@ -198,6 +198,7 @@ impl Settings {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut read = Reader { lookup: &lookup, faults: Vec::new(), set: Vec::new() };
         let data_dir = read.path("REGENT_DATA_DIR").unwrap_or_else(|| default_data_dir(&lookup));
+        let seal_keys = read.seal_keys(&data_dir);
         let settings = Self {
             listen: read
                 .parsed("REGENT_LISTEN", |t| t.parse().map_err(|_| "must be an IP address".to_owned())),
@@ -224,8 +225,8 @@ impl Settings {
                 .parsed("REGENT_SCAN_DEADLINE", parse::duration)
                 .unwrap_or(Duration::from_hours(2)),
             scan_retry: read.parsed("REGENT_SCAN_RETRY", parse::duration).unwrap_or(Duration::from_mins(15)),
-            seal_keys: read.seal_keys(&data_dir),
-            nats: read.nats(),
+            nats: read.nats(&seal_keys),
+            seal_keys,
             crash_point: read.parsed("REGENT_CRASH_POINT", parse::crash_point),
             compat: read
                 .word("REGENT_SCAN_COMPAT", |w| if w == "9.20" { Compat::V9_20 } else { Compat::V9_8 })
@@ -426,26 +427,6 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
                 None
             }
         }
-    }
-
-    fn nats(&mut self) -> Option<NatsSettings> {
-        let servers = self.parsed("REGENT_QUEUE", NatsServers::parse);
-        let settings = NatsSettings {
-            credentials: self.path("REGENT_QUEUE_CREDENTIALS"),
-            nkey: self.path("REGENT_QUEUE_NKEY"),
-            authorities: self.path("REGENT_QUEUE_CA"),
-            certificate: self.certificate("REGENT_QUEUE_CERT", "REGENT_QUEUE_KEY"),
-            prefix: self.parsed("REGENT_QUEUE_PREFIX", nats::prefix).unwrap_or_else(|| "regent".to_owned()),
-            replicas: self.parsed("REGENT_QUEUE_REPLICAS", nats::replicas).unwrap_or(1),
-            servers: servers?,
-        };
-        // A key that one agent makes for itself opens nothing of the others'.
-        if self.text("REGENT_SEAL_KEY").is_none() && self.path("REGENT_SEAL_KEY_FILE").is_none() {
-            let why =
-                "or REGENT_SEAL_KEY_FILE must be set together with REGENT_QUEUE, the same for all agents";
-            self.faults.push(("REGENT_SEAL_KEY", why.to_owned()));
-        }
-        Some(settings)
     }
 
     fn seal_keys(&mut self, data_dir: &Path) -> KeySource {

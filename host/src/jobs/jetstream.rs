@@ -40,6 +40,9 @@ mod sweeper;
 mod taking;
 mod turns;
 
+#[cfg(test)]
+mod tests;
+
 use bodies::BodyStore;
 use dispenser::{Ask, Dispenser};
 use lane::{Lane, Names};
@@ -153,6 +156,8 @@ impl JetStreamQueue {
         for (id, fence) in all {
             self.let_run_out(id, fence).await;
         }
+        // What was said of others would also come back, but later.
+        self.shared.nats.flush().await.unwrap();
     }
 
     async fn end(&self) -> Result<(), QueueError> {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use url::Url;
 
-use super::CertificateFiles;
+use super::{CertificateFiles, Reader};
+use crate::seal::KeySource;
 
 /// The port of NATS servers.
 const NATS_PORT: u16 = 4222;
@@ -98,10 +99,7 @@ impl fmt::Debug for NatsServers {
 }
 
 /// A word that names of streams and subjects can begin with.
-///
-/// # Errors
-/// What is wrong.
-pub(super) fn prefix(text: &str) -> Result<String, String> {
+fn prefix(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if text.len() <= 32 && text.chars().all(fits) {
         Ok(text.to_owned())
@@ -111,13 +109,37 @@ pub(super) fn prefix(text: &str) -> Result<String, String> {
 }
 
 /// On how many servers things are stored.
-///
-/// # Errors
-/// What is wrong.
-pub(super) fn replicas(text: &str) -> Result<usize, String> {
+fn replicas(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ (1 | 3 | 5)) => Ok(number),
         _ => Err("must be 1, 3 or 5".to_owned()),
+    }
+}
+
+impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
+    /// The settings of a shared queue, if there is to be one.
+    pub(super) fn nats(&mut self, seal_keys: &KeySource) -> Option<NatsSettings> {
+        let servers = self.parsed("REGENT_QUEUE", NatsServers::parse);
+        let settings = NatsSettings {
+            credentials: self.path("REGENT_QUEUE_CREDENTIALS"),
+            nkey: self.path("REGENT_QUEUE_NKEY"),
+            authorities: self.path("REGENT_QUEUE_CA"),
+            certificate: self.certificate("REGENT_QUEUE_CERT", "REGENT_QUEUE_KEY"),
+            prefix: self.parsed("REGENT_QUEUE_PREFIX", prefix).unwrap_or_else(|| "regent".to_owned()),
+            replicas: self.parsed("REGENT_QUEUE_REPLICAS", replicas).unwrap_or(1),
+            servers: servers?,
+        };
+        if settings.credentials.is_some() && settings.nkey.is_some() {
+            let why = "can't be set together with REGENT_QUEUE_CREDENTIALS";
+            self.faults.push(("REGENT_QUEUE_NKEY", why.to_owned()));
+        }
+        // A key that one agent makes for itself opens nothing of the others'.
+        if matches!(seal_keys, KeySource::Generated(_)) {
+            let why =
+                "or REGENT_SEAL_KEY_FILE must be set together with REGENT_QUEUE, the same for all agents";
+            self.faults.push(("REGENT_SEAL_KEY", why.to_owned()));
+        }
+        Some(settings)
     }
 }
 

@@ -107,6 +107,43 @@ fn names_have_aliases_and_blank_values_count_as_unset() {
 }
 
 #[test]
+fn a_shared_queue_needs_a_seal_key_and_shows_no_password() {
+    let settings = read(&[
+        ("REGENT_QUEUE", "nats://me:hunter2@one,nats://two:4333"),
+        ("REGENT_SEAL_KEY_FILE", "/etc/seal.key"),
+        ("REGENT_QUEUE_REPLICAS", "3"),
+        ("REGENT_QUEUE_CERT", "/tls.crt"),
+        ("REGENT_QUEUE_KEY", "/tls.key"),
+    ])
+    .unwrap();
+    let shown = format!("{settings:?} {:?}", settings.effective().collect::<Vec<_>>());
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let nats = settings.nats.unwrap();
+    assert_eq!((nats.servers.addresses.len(), nats.replicas, nats.prefix.as_str()), (2, 3, "regent"));
+    assert!(nats.certificate.is_some());
+    let error = read(&[
+        ("REGENT_QUEUE", "nats://one"),
+        ("REGENT_QUEUE_CREDENTIALS", "/a.creds"),
+        ("REGENT_QUEUE_NKEY", "/a.nk"),
+        ("REGENT_QUEUE_KEY", "/tls.key"),
+        ("REGENT_QUEUE_PREFIX", "a.b"),
+        ("REGENT_QUEUE_REPLICAS", "2"),
+    ])
+    .unwrap_err();
+    let names: Vec<_> = error.faults.iter().map(|(name, _)| *name).collect();
+    let expected = [
+        "REGENT_SEAL_KEY",
+        "REGENT_QUEUE_PREFIX",
+        "REGENT_QUEUE_REPLICAS",
+        "REGENT_QUEUE_NKEY",
+        "REGENT_QUEUE_CERT",
+    ];
+    assert_eq!(names, expected, "{error}");
+    // Without servers the rest means nothing, and is taken all the same.
+    assert!(read(&[("REGENT_QUEUE_PREFIX", "x")]).unwrap().nats.is_none());
+}
+
+#[test]
 fn unknown_names_of_ours_are_warned_about_and_injected_ones_are_not() {
     let names = ["REGENT_DATADIR", "REGENT_SERVICE_HOST", "REGENT_PORT_80_TCP", "REGENT_LISTEN", "PATH"];
     assert_eq!(

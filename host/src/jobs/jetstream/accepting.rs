@@ -57,13 +57,20 @@ impl Shared {
 
     /// Puts up the sign of an operation, unless it is there or not needed.
     pub(super) async fn post(&self, stored: &Stored) -> Result<(), QueueError> {
+        // Each change of the record may have a sign of its own, which is put up once, however often that is tried.
+        let name = format!("{}/{}", stored.entry.record.id, stored.revision);
+        self.put_up(stored, PublishMessage::build().message_id(name)).await
+    }
+
+    /// The same for a sign that may have been there, and is lost.
+    pub(super) async fn post_anew(&self, stored: &Stored) -> Result<(), QueueError> {
+        self.put_up(stored, PublishMessage::build()).await
+    }
+
+    async fn put_up(&self, stored: &Stored, sign: PublishMessage) -> Result<(), QueueError> {
         let Some(lane) = stored.entry.lane() else { return Ok(()) };
         let id = stored.entry.record.id;
-        // The message's id is one for each change of the record, so that a sign that was taken away may be put up anew.
-        let sign = PublishMessage::build()
-            .payload(id.to_string().into())
-            .message_id(format!("{id}/{}", stored.revision))
-            .expected_last_subject_sequence(0);
+        let sign = sign.payload(id.to_string().into()).expected_last_subject_sequence(0);
         self.nats.publish(&self.names.sign(lane, id), sign).await.map(drop).map_err(unwritable)
     }
 

@@ -28,6 +28,13 @@ pub(super) struct Tries<T> {
     last: Option<(Bytes, T)>,
 }
 
+#[cfg(test)]
+impl<T> Tries<T> {
+    pub(super) fn of(json: Bytes, value: T) -> Self {
+        Self { last: Some((json, value)) }
+    }
+}
+
 impl<T> Default for Tries<T> {
     fn default() -> Self {
         Self { last: None }

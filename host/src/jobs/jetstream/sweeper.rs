@@ -80,7 +80,7 @@ impl Shared {
                 tracing::warn!(operation = %id, "an operation had lost its sign: it is put up again");
             }
             self.mirror.note(&stored);
-            self.post(&stored).await?;
+            self.post_anew(&stored).await?;
         }
         Ok(())
     }

@@ -9,9 +9,10 @@ use async_nats::jetstream::{AckKind, Message};
 use super::super::{Lease, OperationId, QueueError, State};
 use super::Shared;
 use super::change::{Change, Tries};
-use super::lane::Lane;
+use super::lane::{Lane, Names};
 use crate::api::problem::Problem;
 use crate::crash_point::{CrashPoint, reached};
+use crate::seal::SealError;
 
 /// What a lease runs on: the sign, which is given back or taken away when the lease ends.
 #[derive(Clone)]
@@ -27,8 +28,6 @@ pub(super) struct Held {
 const MAX_WAIT: Duration = Duration::from_hours(1);
 /// A sign that comes by so much too early is as good as one in time.
 const EARLY: Duration = Duration::from_millis(20);
-/// For how long the sign of something that can't be taken up here is given back: another agent may be able to.
-const UNFIT_WAIT: Duration = Duration::from_secs(30);
 /// For how long a sign is given back whose record is not what it should be, in case a server is behind.
 const STALE_WAIT: Duration = Duration::from_secs(2);
 /// After how many tries a sign is believed to be a leftover.
@@ -91,7 +90,7 @@ impl Shared {
     /// # Errors
     /// [`QueueError::Unwritable`]: the sign is given out again when its time has run out.
     pub(super) async fn take_up(&self, lane: Lane, sign: Message) -> Result<Option<Lease>, QueueError> {
-        let Some(id) = super::lane::Names::operation(&sign.subject) else {
+        let Some(id) = Names::operation(&sign.subject) else {
             tracing::error!(subject = %sign.subject, "a message that is no sign is dropped");
             self.acknowledge(&sign, AckKind::Term).await;
             return Ok(None);
@@ -106,7 +105,7 @@ impl Shared {
             }
             Err(error @ QueueError::Damaged { .. }) => {
                 tracing::error!(operation = %id, %error, "an operation can't be read: it is left alone");
-                self.give_back(&sign, UNFIT_WAIT).await;
+                self.give_back(&sign, self.unfit_wait()).await;
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -134,11 +133,16 @@ impl Shared {
             Found::Sealed(error) => {
                 tracing::error!(operation = %id, %error, "this agent can't work at an operation");
                 self.unopened.add(id, error);
-                self.give_back(&sign, UNFIT_WAIT).await;
+                self.give_back(&sign, self.unfit_wait()).await;
             }
             Found::Aside => self.acknowledge(&sign, AckKind::Ack).await,
         }
         Ok(None)
+    }
+
+    /// For how long the sign of something that can't be taken up here is given back: another agent may be able to.
+    fn unfit_wait(&self) -> Duration {
+        self.lease / 2
     }
 
     /// What is to be done with an operation whose sign was found in this lane.
@@ -159,7 +163,9 @@ impl Shared {
         }
         match entry.record.lease(&self.keys, now) {
             Ok(lease) => Change::Write(Found::Leased(Box::new(lease))),
-            Err(error @ QueueError::Sealed { .. }) => Change::Leave(Found::Sealed(error)),
+            Err(error @ QueueError::Sealed { source: SealError::UnknownKey { .. }, .. }) => {
+                Change::Leave(Found::Sealed(error))
+            }
             Err(error) => {
                 tracing::error!(operation = %entry.record.id, %error, "an operation can't be read: it is put aside");
                 entry.record.set_aside(Problem::of(&error), now);

@@ -67,7 +67,7 @@ async fn an_operation_without_a_sign_gets_one_from_the_sweeper() {
     // Who has not been told of it yet hears of it now.
     let told = async {
         while other.shared.mirror.revision(id).is_none() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     timeout(PATIENCE, told).await.unwrap();

@@ -176,7 +176,11 @@ impl Shelf {
         Ok(None)
     }
 
+    /// Who gives a sign of life has it, also after the lease ran out, as long as nobody else has taken it: an agent that
+    /// was suspended goes on with its work and does not begin it anew.
     fn hold(&mut self, id: OperationId, fence: u64) {
+        self.run.remove(id);
+        self.deliver.remove(id);
         self.leases.insert(id, Held { fence, until: Instant::now() + LEASE });
     }
 

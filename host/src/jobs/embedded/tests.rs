@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use tokio::time::timeout;
 
 use super::super::fixtures::{PASSWORD, scan, scan_of_request};
-use super::super::{Outcome, State, Summary, Task};
+use super::super::{LEASE, Outcome, State, Summary, Task};
 use super::disk::Disk;
 use super::*;
 use crate::api::problem::Problem;
@@ -295,4 +296,18 @@ async fn what_ended_is_forgotten_after_its_time_and_beyond_its_number() {
     let counts = queue.counts().await.unwrap();
     assert_eq!((counts.done, counts.dead_lettered), (0, 2));
     assert!(!queue.accept(scan_of_request("ada", "8")).await.unwrap().is_repeat);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_a_late_sign_of_life_keeps_what_nobody_has_taken() {
+    let queue = open(&Disk::default(), &SealKeys::generate()).await.unwrap();
+    queue.accept(scan("ada")).await.unwrap();
+    let run = lease(&queue, Work::Run).await;
+    tokio::time::advance(LEASE * 2).await;
+    // It is taken back by now.
+    assert_eq!(queue.counts().await.unwrap().running, 1);
+    assert_eq!(queue.renew(&run).await, Ok(Wish::GoOn));
+    assert!(timeout(LEASE / 2, queue.lease(Work::Run)).await.is_err());
+    queue.record(&run, outcome()).await.unwrap();
+    assert_eq!(lease(&queue, Work::Deliver).await.id, run.id);
 }

@@ -130,6 +130,7 @@ impl<P: Place> Walk<'_, P> {
                     .leases
                     .iter()
                     .filter(|other| (other.id, other.fence) != (lease.id, lease.fence))
+                    .filter(|other| self.model.may_be_held(other))
                     .collect();
                 self.place.run_out(self.queue(), &lease, &others).await;
                 self.model.run_out(&lease);

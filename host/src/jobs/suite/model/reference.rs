@@ -40,6 +40,8 @@ struct Operation {
     kind: Kind,
     /// Nobody works at it that is known to be alive.
     is_free: bool,
+    /// Its lease ran out, and then its holder gave a sign of life: it stays there or goes to another one.
+    is_late: bool,
     /// It waits for a time that does not come.
     is_later: bool,
     is_cancelled: bool,
@@ -59,6 +61,7 @@ impl Operation {
 
     fn go(&mut self, kind: Kind) {
         (self.kind, self.fence, self.is_free, self.is_later) = (kind, None, true, false);
+        self.is_late = false;
     }
 }
 
@@ -91,14 +94,18 @@ impl Model {
         self.operations.iter().filter(|(_, one)| one.kind == kind).map(|(id, _)| *id).collect()
     }
 
-    /// Operations that may be given out.
+    /// Operations that are given out when they are asked for.
     pub(super) fn available(&self, work: Work) -> Vec<OperationId> {
+        self.waiting(work, |one| !one.is_late)
+    }
+
+    fn waiting(&self, work: Work, and: impl Fn(&Operation) -> bool) -> Vec<OperationId> {
         let fits = |one: &Operation| {
             let kinds: &[Kind] = match work {
                 Work::Run => &[Kind::Queued, Kind::Running],
                 Work::Deliver => &[Kind::Delivering],
             };
-            kinds.contains(&one.kind) && one.is_free && !one.is_later
+            kinds.contains(&one.kind) && one.is_free && !one.is_later && and(one)
         };
         self.operations.iter().filter(|(_, one)| fits(one)).map(|(id, _)| *id).collect()
     }
@@ -126,6 +133,7 @@ impl Model {
             user,
             kind: Kind::Queued,
             is_free: true,
+            is_late: false,
             is_later: false,
             is_cancelled: false,
             attempts: 0,
@@ -141,11 +149,11 @@ impl Model {
 
     /// Takes in that an operation was given out, and checks what came with it.
     pub(super) fn lease(&mut self, work: Work, lease: &Lease) -> Result<(), TestCaseError> {
-        let available = self.available(work);
-        prop_assert!(available.contains(&lease.id), "{:?} is none of {:?}", lease.id, available);
+        let waiting = self.waiting(work, |_| true);
+        prop_assert!(waiting.contains(&lease.id), "{:?} is none of {:?}", lease.id, waiting);
         let one = self.operations.get_mut(&lease.id).unwrap();
         one.fence = Some(lease.fence);
-        one.is_free = false;
+        (one.is_free, one.is_late) = (false, false);
         match &lease.task {
             Task::Run(run) => {
                 one.kind = Kind::Running;
@@ -163,14 +171,27 @@ impl Model {
         Ok(())
     }
 
-    /// The operation of a lease that holds.
+    /// The operation of a lease that nobody else has taken over.
     fn held(&mut self, lease: &Lease) -> Result<&mut Operation, Told> {
         let one = self.operations.get_mut(&lease.id).ok_or(Told::Unknown)?;
         if one.fence == Some(lease.fence) { Ok(one) } else { Err(Told::WrongState) }
     }
 
+    /// Whether nobody else has or can be sure to get what this lease is of.
+    pub(super) fn may_be_held(&self, lease: &Lease) -> bool {
+        let one = self.operations.get(&lease.id);
+        one.is_some_and(|one| one.fence == Some(lease.fence) && (!one.is_free || one.is_late))
+    }
+
+    /// The same, whose holder gives a sign of life.
+    fn alive(&mut self, lease: &Lease) -> Result<&mut Operation, Told> {
+        let one = self.held(lease)?;
+        one.is_late = one.is_free;
+        Ok(one)
+    }
+
     pub(super) fn wish(&mut self, lease: &Lease) -> Told {
-        match self.held(lease) {
+        match self.alive(lease) {
             Ok(one) if one.is_cancelled && one.kind == Kind::Running => Told::Cancel,
             Ok(_) => Told::Done,
             Err(told) => told,
@@ -178,7 +199,7 @@ impl Model {
     }
 
     pub(super) fn note(&mut self, lease: &Lease, noted: Noted) -> Told {
-        let one = match self.held(lease) {
+        let one = match self.alive(lease) {
             Ok(one) => one,
             Err(told) => return told,
         };
@@ -228,13 +249,13 @@ impl Model {
     /// Who has the lease may still be quicker than the next one.
     pub(super) fn run_out(&mut self, lease: &Lease) {
         if let Ok(one) = self.held(lease) {
-            one.is_free = true;
+            (one.is_free, one.is_late) = (true, false);
         }
     }
 
     pub(super) fn crash(&mut self) {
         for one in self.operations.values_mut() {
-            one.is_free = true;
+            (one.is_free, one.is_late) = (true, false);
         }
     }
 

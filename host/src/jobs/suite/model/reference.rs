@@ -38,10 +38,7 @@ pub(super) struct Model {
 struct Operation {
     user: u8,
     kind: Kind,
-    /// Nobody works at it that is known to be alive.
-    is_free: bool,
-    /// Its lease ran out, and then its holder gave a sign of life: it stays there or goes to another one.
-    is_late: bool,
+    holder: Holder,
     /// It waits for a time that does not come.
     is_later: bool,
     is_cancelled: bool,
@@ -54,14 +51,24 @@ struct Operation {
     fence: Option<u64>,
 }
 
+/// Who works at an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// Somebody whose lease holds.
+    Alive,
+    /// Nobody that is known to be alive.
+    Gone,
+    /// Its lease ran out, and then its holder gave a sign of life: it stays there or goes to another one.
+    Late,
+}
+
 impl Operation {
     fn has_ended(&self) -> bool {
         matches!(self.kind, Kind::Done | Kind::DeadLettered)
     }
 
     fn go(&mut self, kind: Kind) {
-        (self.kind, self.fence, self.is_free, self.is_later) = (kind, None, true, false);
-        self.is_late = false;
+        (self.kind, self.fence, self.holder, self.is_later) = (kind, None, Holder::Gone, false);
     }
 }
 
@@ -96,7 +103,7 @@ impl Model {
 
     /// Operations that are given out when they are asked for.
     pub(super) fn available(&self, work: Work) -> Vec<OperationId> {
-        self.waiting(work, |one| !one.is_late)
+        self.waiting(work, |one| one.holder == Holder::Gone)
     }
 
     fn waiting(&self, work: Work, and: impl Fn(&Operation) -> bool) -> Vec<OperationId> {
@@ -105,7 +112,7 @@ impl Model {
                 Work::Run => &[Kind::Queued, Kind::Running],
                 Work::Deliver => &[Kind::Delivering],
             };
-            kinds.contains(&one.kind) && one.is_free && !one.is_later && and(one)
+            kinds.contains(&one.kind) && one.holder != Holder::Alive && !one.is_later && and(one)
         };
         self.operations.iter().filter(|(_, one)| fits(one)).map(|(id, _)| *id).collect()
     }
@@ -132,8 +139,7 @@ impl Model {
         let operation = Operation {
             user,
             kind: Kind::Queued,
-            is_free: true,
-            is_late: false,
+            holder: Holder::Gone,
             is_later: false,
             is_cancelled: false,
             attempts: 0,
@@ -153,7 +159,7 @@ impl Model {
         prop_assert!(waiting.contains(&lease.id), "{:?} is none of {:?}", lease.id, waiting);
         let one = self.operations.get_mut(&lease.id).unwrap();
         one.fence = Some(lease.fence);
-        (one.is_free, one.is_late) = (false, false);
+        one.holder = Holder::Alive;
         match &lease.task {
             Task::Run(run) => {
                 one.kind = Kind::Running;
@@ -180,13 +186,15 @@ impl Model {
     /// Whether nobody else has or can be sure to get what this lease is of.
     pub(super) fn may_be_held(&self, lease: &Lease) -> bool {
         let one = self.operations.get(&lease.id);
-        one.is_some_and(|one| one.fence == Some(lease.fence) && (!one.is_free || one.is_late))
+        one.is_some_and(|one| one.fence == Some(lease.fence) && one.holder != Holder::Gone)
     }
 
     /// The same, whose holder gives a sign of life.
     fn alive(&mut self, lease: &Lease) -> Result<&mut Operation, Told> {
         let one = self.held(lease)?;
-        one.is_late = one.is_free;
+        if one.holder == Holder::Gone {
+            one.holder = Holder::Late;
+        }
         Ok(one)
     }
 
@@ -249,13 +257,13 @@ impl Model {
     /// Who has the lease may still be quicker than the next one.
     pub(super) fn run_out(&mut self, lease: &Lease) {
         if let Ok(one) = self.held(lease) {
-            (one.is_free, one.is_late) = (true, false);
+            one.holder = Holder::Gone;
         }
     }
 
     pub(super) fn crash(&mut self) {
         for one in self.operations.values_mut() {
-            (one.is_free, one.is_late) = (true, false);
+            one.holder = Holder::Gone;
         }
     }
 

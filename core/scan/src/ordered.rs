@@ -54,13 +54,22 @@ impl FromIterator<(String, String)> for Pairs {
 
 impl Serialize for Pairs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
+        if serializer.is_human_readable() {
+            serializer.collect_map(self.iter())
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PairsVisitor)
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(PairsVisitor)
+        } else {
+            // Compact forms don't say what comes next, and hold only what was written from here.
+            Vec::<(String, String)>::deserialize(deserializer).map(Self::from_iter)
+        }
     }
 }
 

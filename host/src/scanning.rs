@@ -8,8 +8,10 @@ mod attestations;
 mod bridge;
 mod captures;
 mod error;
+mod fleet;
 mod layers;
 mod names;
+mod store;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use regent_report::{Compat, Digests, ImageFacts, ImageName, Options, ScanRespons
 use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analyze, attribute};
 
 pub use error::Error;
+pub use fleet::FleetCaptures;
+pub use store::{CaptureStore, Sighting, Turn};
 
 use crate::registry::{Registry, ResolvedImage};
 use captures::Captures;
@@ -90,6 +94,7 @@ impl Progress for Silent {
 #[derive(Clone)]
 pub struct Scanner {
     captures: Arc<Captures>,
+    store: Option<Arc<dyn CaptureStore>>,
     reads_attestations: bool,
 }
 
@@ -133,7 +138,7 @@ impl Scanner {
 
     /// A scanner that keeps captures up to this much memory, in bytes.
     pub fn new(captures_bytes: u64) -> Self {
-        Self { captures: Arc::new(Captures::new(captures_bytes)), reads_attestations: false }
+        Self { captures: Arc::new(Captures::new(captures_bytes)), store: None, reads_attestations: false }
     }
 
     /// The same for results that match this release: the older one knows nothing of attestations, and they aren't read
@@ -141,6 +146,12 @@ impl Scanner {
     #[must_use]
     pub fn matching(self, compat: Compat) -> Self {
         Self { reads_attestations: compat == Compat::V9_20, ..self }
+    }
+
+    /// The same, with captures of others, and for others.
+    #[must_use]
+    pub fn sharing(self, store: Arc<dyn CaptureStore>) -> Self {
+        Self { store: Some(store), ..self }
     }
 
     /// Scans an image. Dropping the future stops it, with the threads that read layers.
@@ -167,8 +178,9 @@ impl Scanner {
         let resolving = started.elapsed();
         let started = Instant::now();
 
-        let layers =
-            Layers::new(&self.captures, registry, &resolved, &limits.layer, Arc::clone(interest), progress);
+        let (captures, store) = (&self.captures, self.store.as_deref());
+        let wanted = Arc::clone(interest);
+        let layers = Layers::new(captures, store, registry, &resolved, &limits.layer, wanted, progress);
         let mut read = layers.read_all().await?;
         let reading = started.elapsed();
         let started = Instant::now();

@@ -20,6 +20,8 @@ pub use keys::{KeyError, KeySource};
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
+/// Characters of a key's id.
+const KEY_ID_BYTES: usize = 8;
 /// Bytes of a nonce.
 const NONCE_BYTES: usize = 24;
 
@@ -92,11 +94,24 @@ impl SealKeys {
 
     /// Seals a text for a place, such as an operation's id and a word for what it is there.
     pub fn seal(&self, text: &SecretSlice<u8>, place: &str) -> Sealed {
-        let key = self.0.first().expect("keys are never made without one");
-        let nonce = XNonce::generate();
-        let payload = Payload { msg: text.expose_secret(), aad: place.as_bytes() };
-        let sealed = key.cipher().encrypt(&nonce, payload).expect("texts are far shorter than 256 GiB");
-        Sealed { key: key.id.clone(), text: STANDARD.encode([nonce.as_slice(), &sealed].concat()) }
+        let key = self.first();
+        Sealed { key: key.id.clone(), text: STANDARD.encode(key.seal(text.expose_secret(), place)) }
+    }
+
+    /// Seals what is stored as bytes, and may be large, for a place.
+    pub fn seal_bytes(&self, bytes: &[u8], place: &str) -> Vec<u8> {
+        let key = self.first();
+        [key.id.0.as_bytes(), &key.seal(bytes, place)].concat()
+    }
+
+    /// Opens what [`SealKeys::seal_bytes`] has sealed for this place.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn open_bytes(&self, sealed: &[u8], place: &str) -> Result<Vec<u8>, SealError> {
+        let (id, sealed) = sealed.split_at_checked(KEY_ID_BYTES).unwrap_or_default();
+        let id = KeyId(String::from_utf8_lossy(id).into_owned());
+        self.key(&id)?.open(sealed, place).ok_or(SealError::Damaged { id })
     }
 
     /// Opens what was sealed for this place.
@@ -108,10 +123,12 @@ impl SealKeys {
         let key = self.key(id)?;
         let damaged = || SealError::Damaged { id: id.clone() };
         let bytes = STANDARD.decode(&sealed.text).map_err(|_| damaged())?;
-        let (nonce, text) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(damaged)?;
-        let nonce = XNonce::try_from(nonce).map_err(|_| damaged())?;
-        let payload = Payload { msg: text, aad: place.as_bytes() };
-        key.cipher().decrypt(&nonce, payload).map(Into::into).map_err(|_| damaged())
+        key.open(&bytes, place).map(Into::into).ok_or_else(damaged)
+    }
+
+    /// The one that seals.
+    fn first(&self) -> &SealKey {
+        self.0.first().expect("keys are never made without one")
     }
 
     /// Whether this key is there.
@@ -131,7 +148,7 @@ impl SealKeys {
 
     /// A number that tells tenants apart, and of which nobody without the key can say to whom it belongs.
     pub fn mark(&self, bytes: &[u8]) -> u64 {
-        let key = self.0.first().expect("keys are never made without one");
+        let key = self.first();
         let mut hash = Sha256::new();
         hash.update(b"regent mark");
         hash.update(key.key.expose_secret());
@@ -158,6 +175,21 @@ impl SealKey {
         }
         key.expose_secret_mut().copy_from_slice(given);
         Ok(Self::new(key))
+    }
+
+    /// Nonce, ciphertext and tag.
+    fn seal(&self, text: &[u8], place: &str) -> Vec<u8> {
+        let nonce = XNonce::generate();
+        let payload = Payload { msg: text, aad: place.as_bytes() };
+        let sealed = self.cipher().encrypt(&nonce, payload).expect("texts are far shorter than 256 GiB");
+        [nonce.as_slice(), &sealed].concat()
+    }
+
+    /// The text, if it was sealed with this key for this place.
+    fn open(&self, sealed: &[u8], place: &str) -> Option<Vec<u8>> {
+        let (nonce, text) = sealed.split_at_checked(NONCE_BYTES)?;
+        let nonce = XNonce::try_from(nonce).ok()?;
+        self.cipher().decrypt(&nonce, Payload { msg: text, aad: place.as_bytes() }).ok()
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -206,6 +238,23 @@ mod tests {
             );
         }
         assert_ne!(keys.seal(&text("s3cret"), "operation 1"), sealed, "a nonce is never used twice");
+    }
+
+    #[test]
+    fn bytes_open_in_their_place_and_nowhere_else() {
+        let (keys, other) = (SealKeys::generate(), SealKeys::generate());
+        for bytes in [vec![], vec![7; 100_000]] {
+            let sealed = keys.seal_bytes(&bytes, "a");
+            assert_eq!(keys.open_bytes(&sealed, "a").unwrap(), bytes);
+            assert!(matches!(keys.open_bytes(&sealed, "b"), Err(SealError::Damaged { .. })));
+            assert!(matches!(other.open_bytes(&sealed, "a"), Err(SealError::UnknownKey { .. })));
+            let mut damaged = sealed.clone();
+            *damaged.last_mut().unwrap() ^= 1;
+            assert!(matches!(keys.open_bytes(&damaged, "a"), Err(SealError::Damaged { .. })));
+            for length in [0, 7, 8, 31, sealed.len() - 1] {
+                assert!(keys.open_bytes(&sealed[..length], "a").is_err());
+            }
+        }
     }
 
     #[test]

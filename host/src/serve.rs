@@ -17,8 +17,8 @@ use crate::drivers::{Drivers, DriversConfig, Trust};
 use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
 use crate::jobs::{EmbeddedQueue, JetStreamConfig, JetStreamQueue, Queue, QueueError, Retention};
 use crate::nats::{Nats, NatsError};
-use crate::scanning::{ScanLimits, Scanner};
-use crate::seal::KeyError;
+use crate::scanning::{FleetCaptures, ScanLimits, Scanner};
+use crate::seal::{KeyError, SealKeys};
 use crate::server::{Server, ServerError};
 use crate::settings::{DriverTrust, Settings, create_private_dir, environment};
 use crate::shutdown::{self, Shutdown};
@@ -186,7 +186,17 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
         tracing::warn!(point = point.name(), "the agent kills itself when it comes to this point");
         crash_point::choose(point);
     }
-    let queue = open_queue(&settings).await?;
+    let source = settings.seal_keys.clone();
+    let keys = spawn_blocking(move || source.load()).await.map_err(|_| Error::Stopped)??;
+    let nats = match &settings.nats {
+        Some(nats) => Some(Nats::connect(nats).await?),
+        None => None,
+    };
+    let queue = open_queue(&settings, &keys, nats.as_ref()).await?;
+    let mut scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES).matching(settings.compat);
+    if let Some(nats) = &nats {
+        scanner = share_captures(scanner, nats, keys, settings.shared_captures_bytes).await;
+    }
     let breakers = Breakers::new(BreakerConfig::default());
     let rules = CallbackRules::new(&settings.callbacks);
     let server = Server::bind(settings.listen, settings.port, settings.certificate.as_ref()).await?;
@@ -198,7 +208,7 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
         queue: Arc::clone(&queue),
         drivers: drivers.clone(),
         breakers: breakers.clone(),
-        scanner: Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES).matching(settings.compat),
+        scanner,
         limits: ScanLimits { max_image_bytes: settings.max_image_size_bytes, ..ScanLimits::default() },
         run_deadline: settings.scan_deadline,
         retry: WorkerParts::retry_for(settings.scan_retry),
@@ -240,27 +250,42 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
 }
 
 /// The queue, with what earlier runs left in it.
-async fn open_queue(settings: &Settings) -> Result<Arc<dyn Queue>, Error> {
-    let source = settings.seal_keys.clone();
-    let keys = spawn_blocking(move || source.load()).await.map_err(|_| Error::Stopped)??;
-    let (shown, capacity) = (keys.clone(), settings.queue_length);
-    let queue: Arc<dyn Queue> = if let Some(nats) = &settings.nats {
-        let nats = Nats::connect(nats).await?;
-        Arc::new(JetStreamQueue::open(&nats, JetStreamConfig::new(keys, capacity)).await?)
+async fn open_queue(
+    settings: &Settings,
+    keys: &SealKeys,
+    nats: Option<&Nats>,
+) -> Result<Arc<dyn Queue>, Error> {
+    let capacity = settings.queue_length;
+    let queue: Arc<dyn Queue> = if let Some(nats) = nats {
+        Arc::new(JetStreamQueue::open(nats, JetStreamConfig::new(keys.clone(), capacity)).await?)
     } else {
         let path = settings.data_dir.join("queue.redb");
-        Arc::new(EmbeddedQueue::open(path, keys, capacity, Retention::default()).await?)
+        Arc::new(EmbeddedQueue::open(path, keys.clone(), capacity, Retention::default()).await?)
     };
     let counts = queue.counts().await?;
     tracing::info!(
         queue = queue.describe(),
-        seal_keys = ?shown,
+        seal_keys = ?keys,
         queued = counts.queued + counts.running,
         delivering = counts.delivering,
         dead_lettered = counts.dead_lettered,
         "operations are kept"
     );
     Ok(queue)
+}
+
+/// A scanner that shares captures with the other agents. Without room for them at the servers each agent reads for itself.
+async fn share_captures(scanner: Scanner, nats: &Nats, keys: SealKeys, max_bytes: u64) -> Scanner {
+    if max_bytes == 0 {
+        return scanner;
+    }
+    match FleetCaptures::open(nats, keys, max_bytes).await {
+        Ok(captures) => scanner.sharing(Arc::new(captures)),
+        Err(error) => {
+            tracing::warn!(%error, "captures of layers are not shared: each agent reads them for itself");
+            scanner
+        }
+    }
 }
 
 /// What an operator wants to know of a running agent, once.

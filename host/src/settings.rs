@@ -26,6 +26,8 @@ pub use document::markdown;
 pub use nats::{NatsServers, NatsSettings, NatsUser};
 pub use table::{Kind, SETTINGS, Setting};
 
+/// What captures of layers may take at the servers of a shared queue, in bytes.
+const DEFAULT_SHARED_CAPTURES_BYTES: u64 = 512 << 20;
 /// Where packages put drivers.
 const PACKAGED_PLUGIN_DIR: &str = "/usr/lib/regent/plugins";
 
@@ -56,6 +58,8 @@ pub struct Settings {
     pub seal_keys: KeySource,
     /// `REGENT_QUEUE`; `None` for a queue in a file.
     pub nats: Option<NatsSettings>,
+    /// `REGENT_SHARED_CAPTURES`; 0 for none.
+    pub shared_captures_bytes: u64,
     /// `REGENT_CRASH_POINT`.
     pub crash_point: Option<CrashPoint>,
     /// `REGENT_SCAN_COMPAT`.
@@ -226,6 +230,9 @@ impl Settings {
                 .unwrap_or(Duration::from_hours(2)),
             scan_retry: read.parsed("REGENT_SCAN_RETRY", parse::duration).unwrap_or(Duration::from_mins(15)),
             nats: read.nats(&seal_keys),
+            shared_captures_bytes: read
+                .parsed("REGENT_SHARED_CAPTURES", parse::whole)
+                .unwrap_or(DEFAULT_SHARED_CAPTURES_BYTES),
             seal_keys,
             crash_point: read.parsed("REGENT_CRASH_POINT", parse::crash_point),
             compat: read

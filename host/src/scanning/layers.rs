@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use regent_distribution::Verify;
@@ -15,6 +15,7 @@ use regent_transport::Fault as _;
 
 use super::bridge::bridge;
 use super::captures::Captures;
+use super::store::{CaptureStore, Sighting};
 use super::{Error, Progress, ProgressEvent, layer_gap};
 use crate::registry::{self, Registry, ResolvedImage};
 
@@ -24,6 +25,7 @@ const LAYERS_AT_ONCE: usize = 2;
 /// The layers of one image, and the way to their bytes.
 pub(super) struct Layers<'a> {
     captures: &'a Captures,
+    store: Option<&'a dyn CaptureStore>,
     registry: &'a Registry,
     image: &'a ResolvedImage,
     limits: &'a Limits,
@@ -57,6 +59,7 @@ enum Voucher {
 impl<'a> Layers<'a> {
     pub(super) fn new(
         captures: &'a Captures,
+        store: Option<&'a dyn CaptureStore>,
         registry: &'a Registry,
         image: &'a ResolvedImage,
         limits: &'a Limits,
@@ -65,7 +68,7 @@ impl<'a> Layers<'a> {
     ) -> Self {
         let (fetched_bytes, n_cached) = (AtomicU64::new(0), AtomicUsize::new(0));
         let budget = Arc::new(ImageBudget::new(limits));
-        Self { captures, registry, image, limits, interest, budget, progress, fetched_bytes, n_cached }
+        Self { captures, store, registry, image, limits, interest, budget, progress, fetched_bytes, n_cached }
     }
 
     /// Layer bytes read from the registry so far.
@@ -191,19 +194,40 @@ impl<'a> Layers<'a> {
             return self.found(i, captured);
         }
         let reading = self.captures.reading(&layer.digest);
-        let mut is_own = false;
+        let is_read = AtomicBool::new(false);
         let captured = reading
-            .get_or_try_init(|| {
-                is_own = true;
-                self.read(i, None, Extra::default())
+            .get_or_try_init(|| async {
+                let captured = self.find_or_read(i, layer, &is_read).await?;
+                self.captures.keep(&captured);
+                Ok::<_, Error>(captured)
             })
             .await?
             .clone();
-        if is_own {
-            self.captures.keep(&captured);
-            return Ok(captured);
+        if is_read.into_inner() { Ok(captured) } else { self.found(i, captured) }
+    }
+
+    /// From the store that others use as well, or read, and then stored for them.
+    async fn find_or_read(
+        &self,
+        i: usize,
+        layer: &Descriptor,
+        is_read: &AtomicBool,
+    ) -> Result<CapturedLayer, Error> {
+        let Some(store) = self.store else {
+            is_read.store(true, Ordering::Relaxed);
+            return self.read(i, None, Extra::default()).await;
+        };
+        let turn = match store.look(&layer.digest).await {
+            Sighting::Found(captured) => return Ok(captured),
+            Sighting::Missing(turn) => Some(turn),
+            Sighting::Unknown => None,
+        };
+        is_read.store(true, Ordering::Relaxed);
+        let captured = self.read(i, None, Extra::default()).await?;
+        if let Some(turn) = turn {
+            store.keep(&captured, turn);
         }
-        self.found(i, captured)
+        Ok(captured)
     }
 
     /// A capture that was at hand.

@@ -12,6 +12,9 @@ use crate::connection::Connection;
 use crate::drivers::fixtures::shelf;
 use crate::drivers::{Drivers, DriversConfig};
 use crate::http::{HttpClient, HttpConfig};
+use crate::nats::Nats;
+use crate::nats::test_server::NatsServer;
+use crate::seal::SealKeys;
 
 const OS_RELEASE: &str = "ID=alpine\nVERSION_ID=3.20.1\nPRETTY_NAME=\"Alpine Linux v3.20\"\n";
 const APK: &str =
@@ -262,4 +265,35 @@ async fn a_report_is_made_of_it() {
     let json = serde_json::to_value(&response).unwrap();
     assert_eq!(json["scanResults"][0]["identity"]["type"], "apk");
     assert_eq!(json["scanResults"][0]["target"]["image"], "docker-image|app");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_that_share_captures_read_each_layer_once() {
+    let upper = layer(&[File::Text("opt/note", "x")]);
+    let bytes = (alpine().len() + upper.len()) as u64;
+    shelve("fleet", &[alpine(), upper], &Said::default());
+    let (server, keys) = (NatsServer::start().await, SealKeys::generate());
+    let mut agents = Vec::new();
+    for _ in 0..3 {
+        let nats = Nats::connect(&server.settings("t")).await.unwrap();
+        let captures = FleetCaptures::open(&nats, keys.clone(), 16 << 20).await.unwrap();
+        agents.push(scanner().sharing(Arc::new(captures)));
+    }
+    let limits = ScanLimits::default();
+    let scans = agents.iter().map(|agent| scan(agent, "fleet", &limits));
+    let scanned = futures_util::future::try_join_all(scans).await.unwrap();
+    assert_eq!(scanned.iter().map(|scanned| scanned.cost.fetched_bytes).sum::<u64>(), bytes);
+    for other in &scanned[1..] {
+        assert_eq!(other.findings, scanned[0].findings);
+    }
+    // What is asked for besides is nobody else's.
+    let image = "app:1".parse().unwrap();
+    let options = regent_report::Options::parse(
+        serde_json::json!({"globsToFind": {"include": ["**/note"]}}).as_object().unwrap(),
+    )
+    .unwrap();
+    let interest = Arc::new(options.interest());
+    let registry = registry("fleet").await;
+    let own = agents[0].scan(&registry, &image, None, &limits, &interest, &Silent).await.unwrap();
+    assert_eq!(own.cost.fetched_bytes, bytes);
 }

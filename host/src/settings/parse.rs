@@ -23,6 +23,11 @@ pub(super) fn positive(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A whole number from 0.
+pub(super) fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "must be a whole number".to_owned())
+}
+
 /// A number with a unit (`ms`, `s`, `m`, `h`, `d`); seconds without one. Zero is no duration.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "must be a duration such as 90s, 15m or 24h".to_owned();

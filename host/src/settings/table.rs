@@ -181,6 +181,8 @@ pub const SETTINGS: &[Setting] = &[
         .unset("the system's authorities"),
     setting("REGENT_QUEUE_CERT", Kind::Path, "Certificate chain (PEM) that the agent shows to the servers.").unset("none"),
     setting("REGENT_QUEUE_KEY", Kind::Path, "Private key (PEM) of `REGENT_QUEUE_CERT`.").unset("none"),
+    setting("REGENT_SHARED_CAPTURES", Kind::Bytes, "What captures of layers may take at the NATS servers, where one agent of the fleet reads a layer for all; `0` shares none.")
+        .default("536870912", "some thousand layers"),
     setting("REGENT_LOCAL_ROOT", Kind::Path, "Directory below which requests may name local images.")
         .unset("requests may not name local images"),
     setting("REGENT_SCAN_COMPAT", Kind::OneOf(&["9.8", "9.20"]), "Release of the scanner being replaced whose results are matched.")

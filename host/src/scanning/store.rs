@@ -1,0 +1,41 @@
+//! Captures beside those in memory, for others as well.
+
+use regent_oci::Digest;
+use regent_scan::CapturedLayer;
+use regent_transport::BoxFuture;
+use tokio::sync::oneshot;
+
+/// A second level of captures. Nothing of it makes a scan fail: what it can't give is read from the registry.
+pub trait CaptureStore: Send + Sync {
+    /// Looks for the capture of a layer. While somebody else reads that layer it is waited for, for a bounded time.
+    fn look<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Sighting>;
+
+    /// Keeps a capture for others. Returns at once.
+    fn keep(&self, layer: &CapturedLayer, turn: Turn);
+}
+
+/// What a look into the store has shown.
+#[derive(Debug)]
+pub enum Sighting {
+    /// It is there.
+    Found(CapturedLayer),
+    /// It is not there, and others wait for whoever looked to read it.
+    Missing(Turn),
+    /// It is not there, or the store is of no use now: whoever looked reads it for itself.
+    Unknown,
+}
+
+/// The right to read a layer for all. Others wait until it is dropped, or the layer is there.
+#[derive(Debug)]
+pub struct Turn {
+    /// Nothing is ever sent: that it is gone is the message.
+    _over: oneshot::Sender<()>,
+}
+
+impl Turn {
+    /// A turn, and what tells that it is over.
+    pub fn new() -> (Self, oneshot::Receiver<()>) {
+        let (turn, over) = oneshot::channel();
+        (Self { _over: turn }, over)
+    }
+}

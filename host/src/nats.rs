@@ -12,15 +12,15 @@ use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind, Publish
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config as StreamConfig, Stream};
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind};
 use bytes::Bytes;
 use regent_transport::{Class, Fault, Retry};
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, sleep};
 
-use crate::settings::{NatsSettings, NatsUser};
+use crate::settings::NatsSettings;
 
 mod claims;
+mod options;
 #[cfg(test)]
 pub mod test_server;
 
@@ -28,10 +28,6 @@ pub use claims::{CLAIM, Claim, Claims};
 
 /// How long a server has to answer.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How often a silent server is asked whether it is there. Two of these without an answer end the connection.
-const PING_EVERY: Duration = Duration::from_secs(4);
 /// How long a cluster may take to agree on what there is.
 const SETTLING: Duration = Duration::from_secs(15);
 /// The wait before a call that found nobody is tried again.
@@ -57,6 +53,14 @@ pub enum NatsError {
         /// Their addresses.
         servers: String,
         /// The last one's word.
+        reason: String,
+    },
+    /// The servers don't know the agent as who it says it is.
+    #[error("the NATS servers {servers} do not let the agent in: {reason}")]
+    Rejected {
+        /// Their addresses.
+        servers: String,
+        /// Their word.
         reason: String,
     },
     /// A file of a setting can't be used.
@@ -92,13 +96,20 @@ impl Nats {
     /// Connects to one of the servers.
     ///
     /// # Errors
-    /// [`NatsError::Unreachable`] and [`NatsError::File`].
+    /// [`NatsError::Unreachable`], [`NatsError::Rejected`] and [`NatsError::File`].
     pub async fn connect(settings: &NatsSettings) -> Result<Self, NatsError> {
         let servers = settings.servers.to_string();
-        let options = options(settings).await?;
+        let options = options::options(settings).await?;
         let connected = options.connect(settings.servers.addresses.as_slice()).await;
-        let client = connected
-            .map_err(|error| NatsError::Unreachable { servers: servers.clone(), reason: chain(&error) })?;
+        let client = connected.map_err(|error| {
+            let (servers, reason) = (servers.clone(), chain(&error));
+            match error.kind() {
+                ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                    NatsError::Rejected { servers, reason }
+                }
+                _ => NatsError::Unreachable { servers, reason },
+            }
+        })?;
         let jetstream = ContextBuilder::new().timeout(ANSWER).build(client.clone());
         let (prefix, replicas) = (settings.prefix.clone(), settings.replicas);
         Ok(Self { client, jetstream, servers, prefix, replicas })
@@ -258,13 +269,14 @@ impl Fault for NatsError {
     fn class(&self) -> Class {
         match self {
             Self::File { .. } => Class::Invalid,
+            Self::Rejected { .. } => Class::Authentication,
             Self::Unreachable { .. } | Self::Refused { .. } => Class::Unavailable,
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
-            Self::File { .. } => Retry::Never,
+            Self::File { .. } | Self::Rejected { .. } => Retry::Never,
             Self::Unreachable { .. } | Self::Refused { .. } => Retry::Backoff,
         }
     }
@@ -272,6 +284,7 @@ impl Fault for NatsError {
     fn code(&self) -> &'static str {
         match self {
             Self::File { .. } => "setting_invalid",
+            Self::Rejected { .. } => "credentials_rejected",
             Self::Unreachable { .. } | Self::Refused { .. } => "queue_unwritable",
         }
     }
@@ -281,65 +294,6 @@ impl Fault for NatsError {
 #[derive(Debug, thiserror::Error)]
 #[error("status {0}")]
 struct UnknownStatus(u16);
-
-async fn options(settings: &NatsSettings) -> Result<ConnectOptions, NatsError> {
-    let mut options = ConnectOptions::new()
-        .name("regent")
-        .connection_timeout(CONNECT)
-        .request_timeout(Some(ANSWER))
-        .ping_interval(PING_EVERY)
-        .require_tls(settings.servers.needs_tls)
-        .event_callback(|event| async move { log(&event) });
-    match &settings.servers.user {
-        Some(NatsUser::Token(token)) => options = options.token(token.expose_secret().to_owned()),
-        Some(NatsUser::Password(user, password)) => {
-            options = options.user_and_password(user.clone(), password.expose_secret().to_owned());
-        }
-        None => {}
-    }
-    if let Some(path) = &settings.credentials {
-        let setting = "REGENT_QUEUE_CREDENTIALS";
-        let failed = |error: std::io::Error| file_error(setting, path, &error);
-        let text = tokio::fs::read_to_string(path).await.map_err(failed)?;
-        options = options.credentials(&text).map_err(failed)?;
-    }
-    if let Some(path) = &settings.nkey {
-        let text = tokio::fs::read_to_string(path).await;
-        let seed = SecretString::from(text.map_err(|error| file_error("REGENT_QUEUE_NKEY", path, &error))?);
-        options = options.nkey(seed.expose_secret().trim().to_owned());
-    }
-    if let Some(path) = &settings.authorities {
-        check_file("REGENT_QUEUE_CA", path).await?;
-        options = options.add_root_certificates(path.clone());
-    }
-    if let Some(files) = &settings.certificate {
-        check_file("REGENT_QUEUE_CERT", &files.certificate).await?;
-        check_file("REGENT_QUEUE_KEY", &files.key).await?;
-        options = options.add_client_certificate(files.certificate.clone(), files.key.clone());
-    }
-    Ok(options)
-}
-
-/// The library reads it at each connection, and names neither it nor its setting when that fails.
-async fn check_file(setting: &'static str, path: &std::path::Path) -> Result<(), NatsError> {
-    tokio::fs::read(path).await.map(drop).map_err(|error| file_error(setting, path, &error))
-}
-
-fn file_error(setting: &'static str, path: &std::path::Path, error: &std::io::Error) -> NatsError {
-    NatsError::File { setting, reason: format!("{}: {error}", path.display()) }
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::Connected => tracing::info!("connected to NATS"),
-        Event::Disconnected => tracing::warn!("the connection to NATS is lost"),
-        Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
-        Event::SlowConsumer(_) => tracing::warn!("NATS sends faster than the agent reads"),
-        Event::ServerError(error) => tracing::warn!(%error, "the NATS server reports an error"),
-        Event::ClientError(error) => tracing::warn!(%error, "the connection to NATS has an error"),
-        _ => {}
-    }
-}
 
 fn is_absent(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
@@ -360,3 +314,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

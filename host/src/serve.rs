@@ -60,9 +60,12 @@ pub enum Error {
     /// The queue can't be opened.
     #[error("the queue can't be opened: {0}")]
     Queue(QueueError),
+    /// A file that is named by a setting of the queue's servers.
+    #[error(transparent)]
+    NatsFile(NatsError),
     /// `REGENT_QUEUE`.
     #[error("REGENT_QUEUE: {0}")]
-    Nats(#[from] NatsError),
+    Nats(NatsError),
     /// The program was stopped while it started.
     #[error("stopped while starting")]
     Stopped,
@@ -80,6 +83,15 @@ impl From<QueueError> for Error {
     }
 }
 
+impl From<NatsError> for Error {
+    fn from(error: NatsError) -> Self {
+        match error {
+            NatsError::File { .. } => Self::NatsFile(error),
+            _ => Self::Nats(error),
+        }
+    }
+}
+
 impl Fault for Error {
     fn class(&self) -> Class {
         match self {
@@ -89,7 +101,7 @@ impl Fault for Error {
             | Self::DataDir { .. }
             | Self::SealKeys(_) => Class::Invalid,
             Self::SealKeyMissing(error) | Self::Queue(error) => error.class(),
-            Self::Nats(error) => error.class(),
+            Self::NatsFile(error) | Self::Nats(error) => error.class(),
             Self::Stopped | Self::Metrics(_) => Class::Internal,
         }
     }
@@ -106,7 +118,7 @@ impl Fault for Error {
             | Self::DataDir { .. }
             | Self::SealKeys(_) => "setting_invalid",
             Self::SealKeyMissing(error) | Self::Queue(error) => error.code(),
-            Self::Nats(error) => error.code(),
+            Self::NatsFile(error) | Self::Nats(error) => error.code(),
             Self::Stopped | Self::Metrics(_) => "internal",
         }
     }

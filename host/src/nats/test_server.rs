@@ -9,6 +9,9 @@ use tokio::task::spawn_blocking;
 
 use crate::settings::{NatsServers, NatsSettings};
 
+pub mod accounts;
+pub mod trust;
+
 /// A server with JetStream on a port of its own, killed when it is dropped.
 #[derive(Debug)]
 pub struct NatsServer {

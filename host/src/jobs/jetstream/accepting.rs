@@ -71,7 +71,10 @@ impl Shared {
         let Some(lane) = stored.entry.lane() else { return Ok(()) };
         let id = stored.entry.record.id;
         let sign = sign.payload(id.to_string().into()).expected_last_subject_sequence(0);
-        self.nats.publish(&self.names.sign(lane, id), sign).await.map(drop).map_err(unwritable)
+        self.nats.publish(&self.names.sign(lane, id), sign).await.map_err(unwritable)?;
+        // Since its record was seen it may have been looked for in vain, and ever more rarely.
+        self.mirror.note_sign(lane);
+        Ok(())
     }
 
     /// Delivers a dead letter again.
@@ -105,8 +108,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes away the sign of an operation. It is one that somebody has been told to hold back until its time, and only they
-    /// could put it forward.
+    /// Takes away the sign of an operation that nobody has: one that is held back until its time, and that only its last holder
+    /// could put forward, or a leftover.
     async fn take_down(&self, stored: &Stored) -> Result<(), QueueError> {
         let Some(lane) = stored.entry.lane() else { return Ok(()) };
         let subject = self.names.sign(lane, stored.entry.record.id);

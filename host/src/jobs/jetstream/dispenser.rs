@@ -145,18 +145,18 @@ impl Dispenser {
         if self.failed_until.is_some() {
             return self.failed_until;
         }
-        let now = SystemTime::now();
-        let (lanes, ripe) = self.shared.mirror.lanes(self.work, now);
-        let ripe = ripe.map(|time| Instant::now() + time.duration_since(now).unwrap_or_default());
-        let lanes = lanes.iter().filter(|view| has_work(view)).map(|view| self.pause(view).until);
+        let (now, time) = (Instant::now(), SystemTime::now());
+        let (lanes, ripe) = self.shared.mirror.lanes(self.work, time);
+        let ripe = ripe.map(|ripe| now + ripe.duration_since(time).unwrap_or_default());
+        let lanes = lanes.iter().filter(|view| has_work(view)).map(|view| self.pause(view, now).until);
         lanes.chain(ripe).chain([self.all_at]).min()
     }
 
     /// The pause of a lane, which is over when something new is ready there.
-    fn pause(&self, view: &LaneView) -> Pause {
+    fn pause(&self, view: &LaneView, now: Instant) -> Pause {
         match self.pauses.get(&view.lane) {
             Some(pause) if pause.n_ready == view.n_ready => *pause,
-            _ => Pause { until: Instant::now(), wait: AGAIN_AFTER.0, n_ready: view.n_ready },
+            _ => Pause { until: now, wait: AGAIN_AFTER.0, n_ready: view.n_ready },
         }
     }
 
@@ -167,7 +167,7 @@ impl Dispenser {
         let (lanes, _) = self.shared.mirror.lanes(self.work, SystemTime::now());
         let due: Vec<_> = lanes
             .iter()
-            .filter(|view| looks_at_all || (has_work(view) && self.pause(view).until <= now))
+            .filter(|view| looks_at_all || (has_work(view) && self.pause(view, now).until <= now))
             .copied()
             .collect();
         for lane in self.turns.order(&due) {
@@ -192,9 +192,10 @@ impl Dispenser {
     /// Nothing was found in a lane.
     fn lengthen(&mut self, lane: Lane, lanes: &[LaneView]) {
         let Some(view) = lanes.iter().find(|view| view.lane == lane) else { return };
-        let pause = self.pause(view);
+        let now = Instant::now();
+        let pause = self.pause(view, now);
         let wait = (pause.wait * 2).min(AGAIN_AFTER.1);
-        self.pauses.insert(lane, Pause { until: Instant::now() + pause.wait, wait, n_ready: view.n_ready });
+        self.pauses.insert(lane, Pause { until: now + pause.wait, wait, n_ready: view.n_ready });
     }
 }
 
@@ -206,5 +207,75 @@ fn has_work(view: &LaneView) -> bool {
 async fn changed(changes: &mut watch::Receiver<u64>) {
     if changes.changed().await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fixtures::scan;
+    use super::super::super::record::Record;
+    use super::super::super::{Lease, Queue as _};
+    use super::super::ledger::{Bodies, Entry};
+    use super::super::{JetStreamConfig, JetStreamQueue};
+    use super::*;
+    use crate::nats::Nats;
+    use crate::nats::test_server::NatsServer;
+    use crate::seal::SealKeys;
+
+    /// A dispenser that finds only what it has been told of.
+    fn dispenser(queue: &JetStreamQueue) -> Dispenser {
+        let all_at = Instant::now() + Duration::from_hours(1);
+        Dispenser { all_at, ..Dispenser::new(Arc::clone(&queue.shared), Work::Run) }
+    }
+
+    async fn open(server: &NatsServer, keys: &SealKeys) -> JetStreamQueue {
+        let nats = Nats::connect(&server.settings("t")).await.unwrap();
+        JetStreamQueue::open(&nats, JetStreamConfig::new(keys.clone(), 100)).await.unwrap()
+    }
+
+    async fn look(dispenser: &mut Dispenser) -> Option<OperationId> {
+        dispenser.look().await.unwrap().map(|Lease { id, .. }| id)
+    }
+
+    /// A server may tell of a sign a moment after it has taken it.
+    async fn find(dispenser: &mut Dispenser) -> OperationId {
+        let found = async {
+            loop {
+                if let Some(id) = look(dispenser).await {
+                    break id;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), found).await.expect("it is looked for")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_accepted_is_found_where_it_is_said_to_be() {
+        let (server, keys) = (NatsServer::start().await, SealKeys::generate());
+        let queue = open(&server, &keys).await;
+        let mut dispenser = dispenser(&queue);
+        for _ in 0..20 {
+            assert_eq!(look(&mut dispenser).await, None);
+            let id = queue.accept(scan("ada")).await.unwrap().id;
+            assert_eq!(find(&mut dispenser).await, id);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sign_that_comes_late_ends_the_wait_for_it() {
+        let (server, keys) = (NatsServer::start().await, SealKeys::generate());
+        let queue = open(&server, &keys).await;
+        let mut dispenser = dispenser(&queue);
+        let record = Record::named(OperationId::new(), &scan("ada"), &keys, SystemTime::now());
+        let entry = Entry { bucket: 3, bodies: Bodies::default(), record };
+        let stored = queue.shared.ledger.insert(entry).await.unwrap().unwrap();
+        queue.shared.mirror.note(&stored);
+        assert_eq!(look(&mut dispenser).await, None);
+        // As if it had been looked for in vain for long.
+        dispenser.pauses.values_mut().for_each(|pause| pause.until += Duration::from_hours(1));
+        assert_eq!(dispenser.pauses.len(), 1);
+        queue.shared.post(&stored).await.unwrap();
+        assert_eq!(find(&mut dispenser).await, stored.entry.record.id);
     }
 }

@@ -68,7 +68,7 @@ struct Waiting {
     now: BTreeSet<OperationId>,
     later: BTreeSet<(SystemTime, OperationId)>,
     running: BTreeSet<OperationId>,
-    /// Counts operations that became ready.
+    /// Counts operations that became ready, and signs that were put up here.
     n_ready: u64,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct LaneView {
     pub(super) n_waiting: usize,
     /// Operations that someone runs, or ran when they died.
     pub(super) n_running: usize,
-    /// Counts operations that became ready.
+    /// Counts operations that became ready, and signs that were put up here.
     pub(super) n_ready: u64,
 }
 
@@ -119,6 +119,12 @@ impl Mirror {
         if self.picture().see(id, revision, entry) {
             self.changes.send_modify(|n| *n = n.wrapping_add(1));
         }
+    }
+
+    /// A sign was put up in a lane: it is worth while to look there again.
+    pub(super) fn note_sign(&self, lane: Lane) {
+        self.picture().lanes.entry(lane).or_default().n_ready += 1;
+        self.changes.send_modify(|n| *n = n.wrapping_add(1));
     }
 
     /// The servers are about to tell all that there is.

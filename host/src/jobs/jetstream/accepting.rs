@@ -87,6 +87,8 @@ impl Shared {
             })
             .await?;
         reached(CrashPoint::JetStreamRedeliverStored);
+        // Whoever gave it up may not have taken its sign away yet, and would do so later.
+        self.take_down(&stored).await?;
         self.post(&stored).await
     }
 

@@ -114,6 +114,13 @@ pub trait Queue: Send + Sync {
     /// taken; the same request may be made again.
     fn accept(&self, operation: NewOperation) -> BoxFuture<'_, Result<Accepted, QueueError>>;
 
+    /// The operation that an earlier request with this id has made.
+    ///
+    /// # Errors
+    /// Of the store.
+    fn repeat_of<'a>(&'a self, request_id: &'a str)
+    -> BoxFuture<'a, Result<Option<OperationId>, QueueError>>;
+
     /// The next work of this kind. Waits until there is some; `None` once the queue is closed. Interactive operations go before
     /// bulk ones, those of different connections take turns, and those of one connection go in their order.
     ///

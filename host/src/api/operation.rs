@@ -30,21 +30,39 @@ pub(super) async fn accept(
     request_id: Option<&str>,
     wait: Wait,
 ) -> Result<Answer, Problem> {
+    if wait == Wait::UntilEnded {
+        context.shutdown.check().map_err(|e| Problem::of(&e))?;
+    }
+    let request_id = request_id.map(|id| format!("{}:{id}", kind.as_str()));
+    // A repeat needs no room, no driver and no time of the registry: it was accepted.
+    let known = match &request_id {
+        Some(request_id) => context.queue.repeat_of(request_id).await.map_err(|e| Problem::of(&e))?,
+        None => None,
+    };
+    if let Some(id) = known {
+        tracing::info!(operation = %id, kind = kind.as_str(), repeat = true, "accepted");
+        return accepted(context, id, wait).await;
+    }
     context.shutdown.check().map_err(|e| Problem::of(&e))?;
     context.admission.operation().await.map_err(|e| Problem::of(&e))?;
     let request: wire::OperationRequest = serde_json::from_slice(body).map_err(|e| malformed(&e))?;
     let operation = checked(context, headers, kind, request, request_id, wait).await?;
-    let accepted = context.queue.accept(operation).await.map_err(|e| Problem::of(&e))?;
+    let stored = context.queue.accept(operation).await.map_err(|e| Problem::of(&e))?;
     reached(CrashPoint::AcceptStored);
-    tracing::info!(operation = %accepted.id, kind = kind.as_str(), repeat = accepted.is_repeat, "accepted");
+    tracing::info!(operation = %stored.id, kind = kind.as_str(), repeat = stored.is_repeat, "accepted");
+    accepted(context, stored.id, wait).await
+}
+
+/// The answer about an operation that is stored.
+async fn accepted(context: &Context, id: OperationId, wait: Wait) -> Result<Answer, Problem> {
     if wait == Wait::UntilEnded {
-        let view = context.queue.ended(accepted.id).await.map_err(|e| Problem::of(&e))?;
+        let view = context.queue.ended(id).await.map_err(|e| Problem::of(&e))?;
         return match view.state.outcome() {
             Some(Outcome::Failed(problem)) => Err(problem.clone()),
             _ => Ok(Answer::ok(&wire::Operation::from(&view))),
         };
     }
-    Ok(Answer::json(StatusCode::ACCEPTED, &wire::Accepted { operation_id: accepted.id.to_string() }))
+    Ok(Answer::json(StatusCode::ACCEPTED, &wire::Accepted { operation_id: id.to_string() }))
 }
 
 pub(super) async fn list(context: &Context, only_dead_letters: bool) -> Result<Answer, Problem> {
@@ -84,7 +102,7 @@ async fn checked(
     headers: &HeaderMap,
     kind: OperationKind,
     request: wire::OperationRequest,
-    request_id: Option<&str>,
+    request_id: Option<String>,
     wait: Wait,
 ) -> Result<NewOperation, Problem> {
     let field =
@@ -112,7 +130,7 @@ async fn checked(
     // Opened now, so that an unknown type or an unusable setting is told to the caller who can mend it.
     let (_, connection) = context.open(headers, request.credentials.as_ref()).await?;
     Ok(NewOperation {
-        request_id: request_id.map(|id| format!("{}:{id}", kind.as_str())),
+        request_id,
         kind,
         priority,
         image,

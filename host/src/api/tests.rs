@@ -19,7 +19,7 @@ use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::drivers::{Drivers, DriversConfig};
 use crate::http::{HttpClient, HttpConfig};
 use crate::jobs::EmbeddedQueue;
-use crate::settings::Settings;
+use crate::settings::{AdmissionSettings, Settings};
 use crate::shutdown::{self, Trigger};
 use crate::telemetry::Metrics;
 
@@ -359,6 +359,19 @@ async fn a_scan_is_accepted_once_for_each_request_id() {
     assert_eq!(agent.get("-", &format!("/operations/{id}")).await.json()["cancelled"], true);
     let again = agent.post(&format!("/operations/{id}/redeliver"), None, "").await;
     assert_eq!(again.problem(), (409, "operation_state".to_owned()));
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_known_also_when_there_is_room_for_nothing() {
+    let mut agent = Agent::new().await;
+    let first = agent.post("/scan", Some("r-1"), scan().to_string()).await;
+    let settings =
+        AdmissionSettings { min_free_disk_bytes: u64::MAX, max_memory_bytes: None, max_requests: 8 };
+    agent.context.admission = Admission::new(settings, agent.dir.path().to_owned());
+    let another = agent.post("/scan", Some("r-2"), scan().to_string()).await;
+    assert_eq!(another.problem(), (503, "disk_full".to_owned()));
+    let repeat = agent.post("/scan", Some("r-1"), scan().to_string()).await;
+    assert_eq!((repeat.status, repeat.json()), (202, first.json()));
 }
 
 #[tokio::test]

@@ -154,6 +154,13 @@ impl Queue for EmbeddedQueue {
         })
     }
 
+    fn repeat_of<'a>(
+        &'a self,
+        request_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<OperationId>, QueueError>> {
+        Box::pin(self.ask(|reply| Command::RepeatOf(request_id.to_owned(), reply)))
+    }
+
     fn renew<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<Wish, QueueError>> {
         Box::pin(self.ask(|reply| Command::Renew(lease.id, lease.fence, reply)))
     }

@@ -272,6 +272,13 @@ impl Queue for JetStreamQueue {
         Box::pin(async move { self.shared.accept(&operation).await })
     }
 
+    fn repeat_of<'a>(
+        &'a self,
+        request_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<OperationId>, QueueError>> {
+        Box::pin(self.shared.repeat_of(request_id))
+    }
+
     fn lease(&self, work: Work) -> BoxFuture<'_, Result<Option<Lease>, QueueError>> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();

@@ -12,6 +12,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, QueueError>>;
 /// What is asked for.
 pub(super) enum Command {
     Accept(Box<NewOperation>, Reply<Accepted>),
+    RepeatOf(String, Reply<Option<OperationId>>),
     Lease(Work, Reply<Option<Lease>>),
     /// A lease that nobody took.
     Return(OperationId, u64),
@@ -41,7 +42,8 @@ impl Command {
             | Self::Redeliver(..)
             | Self::Cancel(..)
             | Self::Forget(..) => true,
-            Self::Lease(..)
+            Self::RepeatOf(..)
+            | Self::Lease(..)
             | Self::Renew(..)
             | Self::Body(..)
             | Self::View(..)
@@ -59,6 +61,7 @@ impl Command {
         }
         match self {
             Self::Accept(_, reply) => say(reply, error),
+            Self::RepeatOf(_, reply) => say(reply, error),
             Self::Lease(_, reply) => say(reply, error),
             Self::Renew(_, _, reply) => say(reply, error),
             Self::Body(_, _, _, reply) => say(reply, error),

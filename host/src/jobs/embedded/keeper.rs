@@ -210,6 +210,7 @@ impl Keeper {
         turn.has_changed |= command.is_change();
         match command {
             Command::Accept(operation, reply) => turn.answer(reply, shelf.accept(change, &operation)),
+            Command::RepeatOf(request_id, reply) => turn.answer(reply, change.by_request(&request_id)),
             Command::Lease(work, reply) => {
                 self.waiting(work).push_back(reply);
                 Ok(())

@@ -41,6 +41,15 @@ impl Shared {
         Ok(Accepted { id, is_repeat })
     }
 
+    /// The operation of an earlier request that got as far as to be stored.
+    pub(super) async fn repeat_of(&self, request_id: &str) -> Result<Option<OperationId>, QueueError> {
+        let Some(id) = self.ledger.by_request(request_id).await? else { return Ok(None) };
+        let Some(stored) = self.ledger.get(id).await? else { return Ok(None) };
+        // It may have been cut off before its sign.
+        self.post(&stored).await?;
+        Ok(Some(id))
+    }
+
     /// The operation of a request, and whether an earlier one has made it.
     async fn id_of(&self, request_id: &str) -> Result<(OperationId, bool), QueueError> {
         if let Some(id) = self.ledger.by_request(request_id).await? {

@@ -23,6 +23,8 @@ async fn a_request_that_comes_twice_is_one_operation(place: &impl Place) {
     let id = accept(&queue, scan_of_request("ada", "r 1/ü")).await;
     let other = accept(&queue, scan_of_request("ada", "r 2")).await;
     let repeat = Ok(Accepted { id, is_repeat: true });
+    assert_eq!(queue.repeat_of("r 1/ü").await, Ok(Some(id)));
+    assert_eq!(queue.repeat_of("r 9").await, Ok(None));
     assert_eq!(queue.accept(scan_of_request("ada", "r 1/ü")).await, repeat);
     let both = tokio::join!(
         queue.accept(scan_of_request("ada", "r 3")),

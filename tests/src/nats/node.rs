@@ -39,6 +39,10 @@ impl NodeAddress {
     pub fn url(&self) -> String {
         format!("nats://{}:{}", self.ip, self.port)
     }
+
+    fn monitor(&self, target: &str) -> String {
+        format!("http://{}:{}{target}", self.ip, self.monitor_port)
+    }
 }
 
 /// A node, running or not, with its store.
@@ -100,15 +104,17 @@ impl Node {
     /// # Panics
     /// With its output, when it ends.
     pub async fn ready(&mut self) {
-        let health = format!("http://{}:{}/healthz", self.address.ip, self.address.monitor_port);
-        let streams = format!("http://{}:{}/jsz", self.address.ip, self.address.monitor_port);
-        let is_clustered = !self.routes.is_empty();
+        // Whether each consumer is current is left out: the server of Debian may never say so of one that has nothing to do.
+        let health = self.address.monitor("/healthz?js-server-only=true");
+        let own = self.address.monitor("/jsz");
+        let all: Vec<_> = self.routes.iter().map(|node| node.monitor("/jsz?streams=true")).collect();
         let http = crate::http::client();
         let process = self.process.as_mut().expect("it was started");
         process
             .wait_until("healthy", async || {
                 let is_healthy = http.get(&health).send().await.is_ok_and(|answer| answer.status() == 200);
-                is_healthy && (!is_clustered || has_leader(&http, &streams).await)
+                is_healthy
+                    && (all.is_empty() || has_leader(&http, &own).await && are_current(&http, &all).await)
             })
             .await;
     }
@@ -141,7 +147,34 @@ impl Node {
 
 /// Whether the nodes have agreed on who leads them.
 async fn has_leader(http: &reqwest::Client, url: &str) -> bool {
-    let Ok(answer) = http.get(url).send().await else { return false };
-    let body: Value = answer.json().await.unwrap_or_default();
-    body["meta_cluster"]["leader"].as_str().is_some_and(|name| !name.is_empty())
+    let told = ask(http, url).await;
+    told["meta_cluster"]["leader"].as_str().is_some_and(|name| !name.is_empty())
+}
+
+/// Whether each stream has a leader, and its other copies are as the leader's.
+async fn are_current(http: &reqwest::Client, urls: &[String]) -> bool {
+    for url in urls {
+        let told = ask(http, url).await;
+        let accounts = told["account_details"].as_array().into_iter().flatten();
+        let mut streams = accounts.filter_map(|account| account["stream_detail"].as_array()).flatten();
+        if !streams.all(|stream| is_current(&stream["cluster"])) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a stream is as it should be, as far as the node that tells of it can know that.
+fn is_current(cluster: &Value) -> bool {
+    let Some(leader) = cluster["leader"].as_str().filter(|name| !name.is_empty()) else { return false };
+    let mut others = cluster["replicas"].as_array().into_iter().flatten();
+    // One who is not the leader names it, and knows nothing of the rest.
+    let is_told_by_leader = others.clone().all(|copy| copy["name"] != leader);
+    !is_told_by_leader || others.all(|copy| copy["current"] == true)
+}
+
+/// What a node tells of itself; nothing if it does not answer.
+async fn ask(http: &reqwest::Client, url: &str) -> Value {
+    let Ok(answer) = http.get(url).send().await else { return Value::Null };
+    answer.json().await.unwrap_or_default()
 }

@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use super::super::{OperationId, Priority, Work};
 
-/// The lanes of one class between which connections are shared out.
-pub(super) const BUCKETS: u8 = 16;
+/// Buckets into which connections are shared out, and lanes of bulk operations. Each lane is a consumer, which a cluster keeps in
+/// agreement by itself: many of them make its servers slow to come up.
+pub(super) const BUCKETS: u8 = 8;
+/// Lanes of the other classes, each of several buckets: what is interactive or ready to be delivered does not wait for long.
+const FEWER_BUCKETS: u8 = 4;
 
 /// How long servers remember the ids of messages, to store none twice.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
@@ -37,11 +40,25 @@ impl Lane {
             Work::Deliver => vec![None],
         };
         classes.into_iter().flat_map(|class| {
-            (0..BUCKETS).map(move |bucket| match class {
+            let n_buckets = if class == Some(Priority::Bulk) { BUCKETS } else { FEWER_BUCKETS };
+            (0..n_buckets).map(move |bucket| match class {
                 Some(priority) => Self::Jobs(priority, bucket),
                 None => Self::Deliveries(bucket),
             })
         })
+    }
+
+    /// The lane in which operations of a bucket wait to be run.
+    pub(super) fn to_run(priority: Priority, bucket: u8) -> Self {
+        match priority {
+            Priority::Bulk => Self::Jobs(priority, bucket % BUCKETS),
+            Priority::Interactive => Self::Jobs(priority, bucket % FEWER_BUCKETS),
+        }
+    }
+
+    /// The lane in which outcomes of a bucket wait to be delivered.
+    pub(super) fn to_deliver(bucket: u8) -> Self {
+        Self::Deliveries(bucket % FEWER_BUCKETS)
     }
 
     /// Its number among those of its class.
@@ -182,7 +199,7 @@ mod tests {
     #[test]
     fn each_operation_is_found_again_in_its_subjects() {
         let (names, id) = (Names::new("a-b"), OperationId::new());
-        assert_eq!(Lane::all().count(), 48);
+        assert_eq!(Lane::all().count(), 16);
         for lane in Lane::all() {
             let sign = names.sign(lane, id);
             assert_eq!(Names::operation(&sign), Some(id), "{sign}");

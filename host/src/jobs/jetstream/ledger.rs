@@ -56,8 +56,8 @@ impl Entry {
     pub(super) fn lane(&self) -> Option<Lane> {
         use super::super::Work;
         let lane = |work| match work {
-            Work::Run => Lane::Jobs(self.record.priority, self.bucket),
-            Work::Deliver => Lane::Deliveries(self.bucket),
+            Work::Run => Lane::to_run(self.record.priority, self.bucket),
+            Work::Deliver => Lane::to_deliver(self.bucket),
         };
         self.record.work().map(lane)
     }

@@ -222,6 +222,7 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
         breakers: breakers.clone(),
         scanner,
         limits: ScanLimits { max_image_bytes: settings.max_image_size_bytes, ..ScanLimits::default() },
+        lease: settings.lease(),
         run_deadline: settings.scan_deadline,
         retry: WorkerParts::retry_for(settings.scan_retry),
         deliveries: deliveries.clone(),
@@ -269,7 +270,9 @@ async fn open_queue(
 ) -> Result<Arc<dyn Queue>, Error> {
     let capacity = settings.queue_length;
     let queue: Arc<dyn Queue> = if let Some(nats) = nats {
-        Arc::new(JetStreamQueue::open(nats, JetStreamConfig::new(keys.clone(), capacity)).await?)
+        let config =
+            JetStreamConfig { lease: settings.lease(), ..JetStreamConfig::new(keys.clone(), capacity) };
+        Arc::new(JetStreamQueue::open(nats, config).await?)
     } else {
         let path = settings.data_dir.join("queue.redb");
         Arc::new(EmbeddedQueue::open(path, keys.clone(), capacity, Retention::default()).await?)

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::crash_point::CrashPoint;
+use crate::jobs::LEASE;
 use crate::seal::KeySource;
 
 mod document;
@@ -285,6 +286,11 @@ impl Settings {
         }
         faults.sort_by_key(|(name, _)| SETTINGS.iter().position(|s| s.name == *name));
         Err(SettingsError { faults })
+    }
+
+    /// How long a lease of the queue lasts when it is not renewed.
+    pub fn lease(&self) -> Duration {
+        self.nats.as_ref().map_or(LEASE, |nats| nats.lease)
     }
 
     /// The directory of the drivers: the one that is set, else `plugins` beside the program if it is there, else the

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::admission::AdmissionMetrics;
@@ -49,6 +49,11 @@ const REQUESTS: Metric =
     metric("regent_requests_total", &["route", "status"], "Requests answered, by route and status");
 const REQUEST_SECONDS: Metric = metric("regent_request_seconds", &["route"], "Time to answer a request");
 const OPERATIONS: Metric = metric("regent_operations", &["state"], "Operations in the queue, by state");
+const QUEUE_CAPACITY: Metric = metric(
+    "regent_queue_capacity",
+    &[],
+    "Operations that may be `queued`, `running` and `delivering` in all",
+);
 const ENDED: Metric = metric(
     "regent_operations_ended_total",
     &["kind", "outcome"],
@@ -102,6 +107,7 @@ pub const METRICS: &[Metric] = &[
     REQUESTS,
     REQUEST_SECONDS,
     OPERATIONS,
+    QUEUE_CAPACITY,
     ENDED,
     OPERATION_SECONDS,
     LAYER_BYTES,
@@ -134,6 +140,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     operations: IntGaugeVec,
+    queue_capacity: IntGauge,
     ended: IntCounterVec,
     operation_seconds: HistogramVec,
     layer_bytes: IntCounter,
@@ -156,6 +163,7 @@ impl Metrics {
             requests: counters(REQUESTS)?,
             request_seconds: histograms(REQUEST_SECONDS)?,
             operations: IntGaugeVec::new(opts(OPERATIONS), OPERATIONS.labels)?,
+            queue_capacity: IntGauge::with_opts(opts(QUEUE_CAPACITY))?,
             ended: counters(ENDED)?,
             operation_seconds: histograms(OPERATION_SECONDS)?,
             layer_bytes: IntCounter::with_opts(opts(LAYER_BYTES))?,
@@ -173,6 +181,7 @@ impl Metrics {
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.request_seconds.clone()))?;
         registry.register(Box::new(metrics.operations.clone()))?;
+        registry.register(Box::new(metrics.queue_capacity.clone()))?;
         registry.register(Box::new(metrics.ended.clone()))?;
         registry.register(Box::new(metrics.operation_seconds.clone()))?;
         registry.register(Box::new(metrics.layer_bytes.clone()))?;
@@ -197,6 +206,11 @@ impl Metrics {
     /// How many operations are in a state now.
     pub fn operations(&self, state: &'static str, count: usize) {
         self.operations.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// How many operations there may be that have not ended.
+    pub fn queue_capacity(&self, capacity: usize) {
+        self.queue_capacity.set(i64::try_from(capacity).unwrap_or(i64::MAX));
     }
 
     /// An operation succeeded, at this cost.
@@ -291,6 +305,7 @@ mod tests {
         let metrics = Metrics::new(Some(http.metrics())).unwrap();
         metrics.request("/list", 200, Duration::from_millis(3));
         metrics.operations("queued", 2);
+        metrics.queue_capacity(10);
         metrics.succeeded("scan", &Summary { n_layers: 3, n_cached_layers: 1, ..Summary::default() });
         metrics.failed("pull", "image_too_large");
         metrics.driver_call("harbor", "driver_panicked");
@@ -301,6 +316,7 @@ mod tests {
         for line in [
             "regent_requests_total{route=\"/list\",status=\"200\"} 1",
             "regent_operations{state=\"queued\"} 2",
+            "regent_queue_capacity 10",
             "regent_layers_total{source=\"registry\"} 2",
             "regent_operations_ended_total{kind=\"pull\",outcome=\"image_too_large\"} 1",
             "regent_callbacks_total{outcome=\"delivered\"} 4",

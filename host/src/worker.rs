@@ -33,7 +33,7 @@ mod run;
 
 /// Outcomes that are delivered at once, to all targets. Each has a body of up to 10 MiB in memory.
 const MAX_DELIVERIES: usize = 8;
-/// How often a lease is renewed, and it is asked whether the operation is still wanted.
+/// How often a lease is renewed, and it is asked whether the operation is still wanted; a short one at thirds of its time.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How an outcome is noted while the queue's store fails: until the agent ends.
 const STORE_RETRY: RetryPolicy = RetryPolicy {
@@ -55,6 +55,8 @@ pub struct WorkerParts {
     pub scanner: Scanner,
     /// What an image may have at most.
     pub limits: ScanLimits,
+    /// How long the queue's leases last when they are not renewed.
+    pub lease: Duration,
     /// How long one run may take.
     pub run_deadline: Duration,
     /// When a run that fails in a way that passes is begun again.
@@ -252,11 +254,12 @@ impl Worker {
 
     /// Renews a lease until there is a reason to stop.
     async fn stop(&self, lease: &Lease) -> Stop {
+        let renew_every = RENEW_EVERY.min(self.parts.lease / 3);
         loop {
             tokio::select! {
                 biased;
                 () = self.reached(Phase::HandingBack) => return Stop::HandBack,
-                () = sleep(RENEW_EVERY) => {}
+                () = sleep(renew_every) => {}
             }
             match self.parts.queue.renew(lease).await {
                 Ok(Wish::Cancel) => return Stop::Cancelled,

@@ -54,7 +54,7 @@ pub(super) async fn drivers(context: &Context) -> Result<Answer, Problem> {
 
 pub(super) async fn metrics(context: &Context) -> Result<Answer, Problem> {
     if let Ok(counts) = context.queue.counts().await {
-        let QueueCounts { queued, running, delivering, done, dead_lettered, capacity: _ } = counts;
+        let QueueCounts { queued, running, delivering, done, dead_lettered, capacity } = counts;
         let states = [
             ("queued", queued),
             ("running", running),
@@ -65,6 +65,7 @@ pub(super) async fn metrics(context: &Context) -> Result<Answer, Problem> {
         for (state, count) in states {
             context.metrics.operations(state, count);
         }
+        context.metrics.queue_capacity(capacity);
     }
     context.metrics.callbacks(context.deliveries.metrics());
     context.metrics.refusals(context.admission.metrics());

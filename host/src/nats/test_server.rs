@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
+use crate::jobs::LEASE;
 use crate::settings::{NatsServers, NatsSettings};
 
 pub mod accounts;
@@ -124,6 +125,7 @@ impl NatsServer {
             certificate: None,
             prefix: prefix.to_owned(),
             replicas: 1,
+            lease: LEASE,
         }
     }
 }

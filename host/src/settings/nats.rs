@@ -2,13 +2,17 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use url::Url;
 
 use super::{CertificateFiles, Reader};
+use crate::jobs::LEASE;
 use crate::seal::KeySource;
 
+/// The shortest lease: a shorter one ends while an agent is only slow.
+const MIN_LEASE: Duration = Duration::from_secs(3);
 /// The port of NATS servers.
 const NATS_PORT: u16 = 4222;
 
@@ -29,6 +33,8 @@ pub struct NatsSettings {
     pub prefix: String,
     /// `REGENT_QUEUE_REPLICAS`: on how many servers each thing is stored.
     pub replicas: usize,
+    /// `REGENT_QUEUE_LEASE`: how long a lease lasts when it is not renewed.
+    pub lease: Duration,
 }
 
 /// The addresses of NATS servers, and what their URLs hold of a user.
@@ -116,6 +122,12 @@ fn replicas(text: &str) -> Result<usize, String> {
     }
 }
 
+/// How long a lease lasts.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = super::parse::duration(text)?;
+    if lease < MIN_LEASE { Err(format!("must be at least {} s", MIN_LEASE.as_secs())) } else { Ok(lease) }
+}
+
 impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
     /// The settings of a shared queue, if there is to be one.
     pub(super) fn nats(&mut self, seal_keys: &KeySource) -> Option<NatsSettings> {
@@ -127,6 +139,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             certificate: self.certificate("REGENT_QUEUE_CERT", "REGENT_QUEUE_KEY"),
             prefix: self.parsed("REGENT_QUEUE_PREFIX", prefix).unwrap_or_else(|| "regent".to_owned()),
             replicas: self.parsed("REGENT_QUEUE_REPLICAS", replicas).unwrap_or(1),
+            lease: self.parsed("REGENT_QUEUE_LEASE", lease).unwrap_or(LEASE),
             servers: servers?,
         };
         if settings.credentials.is_some() && settings.nkey.is_some() {
@@ -188,6 +201,9 @@ mod tests {
         }
         for (text, fits) in [("1", true), ("3", true), ("2", false), ("0", false), ("x", false)] {
             assert_eq!(replicas(text).is_ok(), fits, "{text}");
+        }
+        for (text, fits) in [("3s", true), ("5m", true), ("2999ms", false), ("0", false), ("x", false)] {
+            assert_eq!(lease(text).is_ok(), fits, "{text}");
         }
     }
 }

@@ -175,6 +175,8 @@ pub const SETTINGS: &[Setting] = &[
         .default("regent", "agents with the same prefix share a queue"),
     setting("REGENT_QUEUE_REPLICAS", Kind::Count, "On how many of the servers each thing is stored: 1, 3 or 5.")
         .default("1", "a single server"),
+    setting("REGENT_QUEUE_LEASE", Kind::Duration, "After how long without a sign of life of an agent others go on with what it had. At least 3 s, and the same for all agents.")
+        .default("1m", "a server of the cluster, or the network, may be away for a while"),
     setting("REGENT_QUEUE_CREDENTIALS", Kind::Path, "Credentials file (`.creds`) for the servers.").unset("none"),
     setting("REGENT_QUEUE_NKEY", Kind::Path, "File with the seed of an NKEY for the servers.").unset("none"),
     setting("REGENT_QUEUE_CA", Kind::Path, "Bundle (PEM) of authorities trusted for the servers, in place of the system's.")

@@ -25,7 +25,9 @@ use crate::connection::Connection;
 use crate::drivers::DriversConfig;
 use crate::http::{HttpClient, HttpConfig};
 use crate::jobs::fixtures::target;
-use crate::jobs::{EmbeddedQueue, NewOperation, OperationId, OperationView, Priority, ScanOptions, State};
+use crate::jobs::{
+    EmbeddedQueue, LEASE, NewOperation, OperationId, OperationView, Priority, ScanOptions, State,
+};
 
 /// A registry without a network: `team/app` is an image of one empty layer, `hang` never answers, nothing else is there.
 #[derive(Default)]
@@ -197,6 +199,7 @@ impl Bench {
             scanner: Scanner::new(1 << 20),
             limits: ScanLimits::default(),
             breakers: Breakers::new(BreakerConfig::default()),
+            lease: LEASE,
             run_deadline: Duration::from_mins(1),
             retry: RetryPolicy::never(),
             deliveries: Deliveries::new(&http, policy),

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use crate::nats::{Cluster, Node};
 
+/// Agents are killed without end here, and what they had should not wait for a minute each time. An agent that is slow for
+/// longer loses what it has to another one, which has to be right as well.
+const LEASE: &str = "5s";
 /// A key for what is stored of connections. Of tests only.
 pub const SEAL_KEY: &str = "cmVnZW50LXRlc3RzLWEta2V5LW9mLTMyLWJ5dGVzISE=";
 
@@ -70,8 +73,13 @@ impl Backend {
             Self::Cluster(cluster) => (cluster.urls(), cluster.n_nodes()),
         };
         let copies = copies.to_string();
-        [("REGENT_QUEUE", &*urls), ("REGENT_QUEUE_REPLICAS", &copies), ("REGENT_SEAL_KEY", SEAL_KEY)]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec()
+        [
+            ("REGENT_QUEUE", &*urls),
+            ("REGENT_QUEUE_REPLICAS", &copies),
+            ("REGENT_QUEUE_LEASE", LEASE),
+            ("REGENT_SEAL_KEY", SEAL_KEY),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
     }
 }

@@ -7,11 +7,13 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::time::sleep;
 
 use super::super::packing::pack;
 use super::super::{OperationId, QueueError, packing};
 use super::lane::Names;
 use super::ledger::{Bodies, purge, unwritable};
+use super::taking::{STALE_TRIES, STALE_WAIT};
 use crate::nats::{Nats, NatsError};
 
 /// The largest piece, in bytes. Less where servers take less.
@@ -87,11 +89,7 @@ impl BodyStore {
         let pieces: Vec<Bytes> = stream::iter(0..n_pieces)
             .map(|piece| async move {
                 let subject = self.names.piece(id, bodies.generation, part, piece);
-                match self.stream.get_last_raw_message_by_subject(&subject).await {
-                    Ok(message) => Ok(message.payload),
-                    Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Err(missing()),
-                    Err(error) => Err(unwritable(self.nats.refused("a stored body".to_owned(), &error))),
-                }
+                self.piece(&subject).await?.ok_or_else(missing)
             })
             .buffered(AT_ONCE)
             .try_collect()
@@ -102,6 +100,21 @@ impl BodyStore {
         }
         let unpacked = tokio::task::spawn_blocking(move || packing::unpack(&packed));
         unpacked.await.map_err(|_| packing::failed())?
+    }
+
+    /// A piece. A server that has just become the leader may not have it yet, so it is asked for some more times.
+    async fn piece(&self, subject: &str) -> Result<Option<Bytes>, QueueError> {
+        for n_tries in 1..=STALE_TRIES {
+            match self.stream.get_last_raw_message_by_subject(subject).await {
+                Ok(message) => return Ok(Some(message.payload)),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                    tracing::warn!(subject, n_tries, "a piece of a body is not there, or not yet");
+                }
+                Err(error) => return Err(unwritable(self.nats.refused("a stored body".to_owned(), &error))),
+            }
+            sleep(STALE_WAIT).await;
+        }
+        Ok(None)
     }
 
     /// Removes all bodies of an operation.

@@ -29,9 +29,9 @@ const MAX_WAIT: Duration = Duration::from_hours(1);
 /// A sign that comes by so much too early is as good as one in time.
 const EARLY: Duration = Duration::from_millis(20);
 /// For how long a sign is given back whose record is not what it should be, in case a server is behind.
-const STALE_WAIT: Duration = Duration::from_secs(2);
+pub(super) const STALE_WAIT: Duration = Duration::from_secs(2);
 /// After how many tries a sign is believed to be a leftover.
-const STALE_TRIES: i64 = 4;
+pub(super) const STALE_TRIES: i64 = 4;
 /// Operations in a row that can't be opened, after which this agent is not fit for work.
 const MAX_SEALED: usize = 3;
 

@@ -1,5 +1,6 @@
 //! Blobs as streams that survive a broken connection (distribution-spec 1.1, "Pulling blobs"; RFC 9110 §14, ranges).
 
+use std::ops::Range;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -79,8 +80,12 @@ pub struct BlobStream {
     descriptor: Descriptor,
     verifier: Option<BlobVerifier>,
     state: State,
-    /// How many bytes the reader has been given.
+    /// Where in the blob the reader is.
     position: u64,
+    /// Where it ends for the reader.
+    end: u64,
+    /// Whether the reader wants a part of it, for which the whole is no answer.
+    is_part: bool,
     resumes: u32,
     /// Breaks since the last byte, and when the first of them was.
     breaks: u32,
@@ -116,14 +121,26 @@ impl BlobStream {
             scope: Scope::pull(&repository),
             subject: Subject::Blob(repository.clone(), descriptor.digest.clone()),
             repository,
+            end: descriptor.size_bytes,
             descriptor,
             verifier,
             state: State::Closed,
             position: 0,
+            is_part: false,
             resumes: 0,
             breaks: 0,
             broken_at: None,
         }
+    }
+
+    pub(crate) fn part(
+        session: Session,
+        repository: RepositoryName,
+        descriptor: Descriptor,
+        part: Range<u64>,
+    ) -> Self {
+        let whole = Self::new(session, repository, descriptor, Verify::ByConsumer);
+        Self { position: part.start, end: part.end.min(whole.end), is_part: true, ..whole }
     }
 
     /// What is read.
@@ -131,7 +148,7 @@ impl BlobStream {
         &self.descriptor
     }
 
-    /// How many bytes have been given out.
+    /// Where in the blob the reader is: of a whole one, how many bytes have been given out.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -148,7 +165,8 @@ impl BlobStream {
     /// # Errors
     /// [`Error::DigestMismatch`] in place of the end, with [`Verify::AtEnd`]; [`Error::SizeMismatch`] as soon as there
     /// are more bytes than the descriptor says; [`Error::BlobTruncated`] or the transport's error when resuming
-    /// has not helped; [`Error::NotFound`]; else as [`Session::send`].
+    /// has not helped; [`Error::NotFound`]; [`Error::AnswerInvalid`] for a part, where the server has no ranges; else as
+    /// [`Session::send`].
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         match self.advance().await {
             Ok(chunk) => Ok(chunk),
@@ -181,7 +199,7 @@ impl BlobStream {
                 }
                 Err(TransportError::TooLarge { .. }) => return Err(self.size_mismatch()),
                 // Also if the connection broke behind the last byte: all that was wanted is here.
-                Ok(None) | Err(_) if self.position == self.descriptor.size_bytes => return self.end(),
+                Ok(None) | Err(_) if self.position == self.end => return self.end(),
                 Ok(None) => self.broken(None).await?,
                 Err(error) => self.broken(Some(error)).await?,
             }
@@ -190,7 +208,7 @@ impl BlobStream {
 
     fn take(&mut self, chunk: Bytes) -> Result<Bytes, Error> {
         let position = self.position.saturating_add(chunk.len() as u64);
-        if position > self.descriptor.size_bytes {
+        if position > self.end {
             return Err(self.size_mismatch());
         }
         if let Some(verifier) = &mut self.verifier {
@@ -212,15 +230,23 @@ impl BlobStream {
 
     /// Sends the request for what is still missing.
     async fn open(&mut self) -> Result<(), Error> {
-        let mut ranged = self.position > 0;
+        let mut ranged = self.position > 0 || self.is_part;
         loop {
             let response = self.session.send(self.request(ranged), &self.scope, &self.subject).await?;
             let skip = match response.status {
                 StatusCode::PARTIAL_CONTENT if ranged => {
-                    if range_start(&response.headers) != Some(self.position) {
+                    let range = range(&response.headers);
+                    let is_asked_for = range.is_some_and(|(start, last)| {
+                        let is_whole_part = last.is_some_and(|last| last.checked_add(1) == Some(self.end));
+                        start == self.position && (!self.is_part || is_whole_part)
+                    });
+                    if !is_asked_for {
                         return Err(self.invalid("it is another range than the one asked for"));
                     }
                     0
+                }
+                StatusCode::OK if self.is_part => {
+                    return Err(self.invalid("it is the whole blob and not the part asked for"));
                 }
                 StatusCode::OK => {
                     let length = number(&response.headers);
@@ -230,7 +256,7 @@ impl BlobStream {
                     self.position
                 }
                 // The server can't continue; from the beginning it may.
-                StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
+                StatusCode::RANGE_NOT_SATISFIABLE if ranged && !self.is_part => {
                     ranged = false;
                     continue;
                 }
@@ -245,10 +271,13 @@ impl BlobStream {
         let url = self.session.endpoint().blob(&self.repository, &self.descriptor.digest);
         // A proxy that compresses on the way would change the bytes that the digest is over.
         let mut request = Request::get(url).header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if ranged && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.position)) {
+        let last = if self.is_part { self.end.saturating_sub(1).to_string() } else { String::new() };
+        let range = format!("bytes={}-{last}", self.position);
+        if ranged && let Ok(range) = HeaderValue::from_str(&range) {
             request = request.header(RANGE, range);
         }
-        request.max_body_bytes = self.descriptor.size_bytes;
+        request.max_body_bytes =
+            if self.is_part { self.end.saturating_sub(self.position) } else { self.descriptor.size_bytes };
         request
     }
 
@@ -284,11 +313,12 @@ impl BlobStream {
     }
 }
 
-/// The first byte of `Content-Range: bytes 100-199/200` (RFC 9110 §14.4).
-fn range_start(headers: &HeaderMap) -> Option<u64> {
+/// The first byte of `Content-Range: bytes 100-199/200`, and the last one where it is told (RFC 9110 §14.4).
+fn range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
-    let range = text.trim().strip_prefix("bytes")?.trim_start();
-    range.split_once('-')?.0.trim().parse().ok()
+    let (first, rest) = text.trim().strip_prefix("bytes")?.split_once('-')?;
+    let last = rest.split('/').next().and_then(|last| last.trim().parse().ok());
+    Some((first.trim().parse().ok()?, last))
 }
 
 fn number(headers: &HeaderMap) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! Manifests and blobs of one repository (distribution-spec 1.1, "Pulling manifests", "Pulling blobs").
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -128,6 +130,11 @@ impl Client {
     /// A blob as a stream (`GET /v2/<name>/blobs/<digest>`, end-2). No request is made until it is read.
     pub fn blob(&self, descriptor: &Descriptor, verify: Verify) -> BlobStream {
         BlobStream::new(self.session.clone(), self.repository.clone(), descriptor.clone(), verify)
+    }
+
+    /// A part of a blob as a stream, by `Range`. No one verifies it but who reads it. No request is made until it is read.
+    pub fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> BlobStream {
+        BlobStream::part(self.session.clone(), self.repository.clone(), descriptor.clone(), part)
     }
 
     /// A whole blob, verified, such as an image's configuration.

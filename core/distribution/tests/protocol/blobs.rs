@@ -180,6 +180,42 @@ fn a_range_other_than_the_one_asked_for_is_refused() {
     assert_eq!(read_from(&script).unwrap_err().code(), "registry_answer_invalid");
 }
 
+/// Reads digits 2 to 5 of ten.
+fn read_part_from(script: &Arc<Script>) -> Result<Vec<u8>, Error> {
+    read(&mut script.session(robot()).client("team/app".parse().unwrap()).blob_part(&descriptor(), 2..6))
+}
+
+fn part(from: u64, body: &'static [u8]) -> Reply {
+    reply(206).header("content-range", &format!("bytes {from}-5/10")).body(body)
+}
+
+#[test]
+fn a_part_is_asked_for_by_its_range_and_goes_on_where_it_was() {
+    let script = Script::new([redirect(307, CDN), part(2, b"23").breaks(broken()), part(4, b"45")]);
+    assert_eq!(read_part_from(&script).unwrap(), b"2345");
+    let seen = script.seen();
+    let ranges: Vec<_> = seen.iter().map(|request| request.header("range").unwrap()).collect();
+    assert_eq!(ranges, ["bytes=2-5", "bytes=2-5", "bytes=4-5"]);
+}
+
+#[test]
+fn what_is_not_the_part_asked_for_is_refused() {
+    let rows: Vec<(&str, Reply, &str)> = vec![
+        ("the whole blob", ok(CONTENT), "registry_answer_invalid"),
+        ("another part", part(1, b"12345"), "registry_answer_invalid"),
+        ("a longer part", partial(2, b"23456789"), "registry_answer_invalid"),
+        ("a byte too many", part(2, b"23456"), "size_mismatch"),
+        ("no part that it can tell", reply(206).body("2345"), "registry_answer_invalid"),
+        ("not there", reply(404), "not_found"),
+    ];
+    for (name, answer, code) in rows {
+        let script = Script::new([answer]);
+        assert_eq!(read_part_from(&script).unwrap_err().code(), code, "{name}");
+    }
+    let script = Script::new([reply(416)]);
+    assert!(read_part_from(&script).is_err(), "ranges are refused");
+}
+
 #[test]
 fn wrong_content_never_reaches_its_end() {
     let rows: Vec<(&str, Vec<Reply>, &str)> = vec![

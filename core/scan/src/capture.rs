@@ -13,7 +13,7 @@ use crate::path::LayerPath;
 
 /// Version of what a capture holds. A change of matchers or of the format raises it, and cached captures of another
 /// version are not used.
-pub const CAPTURE_VERSION: u32 = 5;
+pub const CAPTURE_VERSION: u32 = 6;
 
 /// What a kept entry costs besides its texts and content, and what each component of its path costs when layers are
 /// merged. Counted as kept bytes, so that a layer of millions of links is bounded as well.
@@ -22,7 +22,8 @@ const COMPONENT_BYTES: usize = 64;
 
 /// A layer, reduced to what analyzers and the overlay need.
 ///
-/// It depends on the layer's bytes and [`CAPTURE_VERSION`] alone.
+/// It depends on the layer's bytes and [`CAPTURE_VERSION`] alone; one that was made by a table of contents on what that
+/// says of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
     /// [`CAPTURE_VERSION`] at the time of writing.
@@ -102,8 +103,8 @@ impl Capture {
     }
 }
 
-/// A capture whose layer was read to its end and verified. The only thing that the overlay takes, and only this crate
-/// makes one from bytes.
+/// A capture of bytes that were verified: of a layer that was read to its end, or of those parts of it that are wanted.
+/// The only thing that the overlay takes, and only this crate makes one from bytes.
 #[derive(Debug, Clone)]
 pub struct CapturedLayer {
     pub(crate) digest: Digest,

@@ -4,6 +4,8 @@
 //! ask for). Each stage lends the next a slice of its one buffer, so skipping an entry costs no copy, and memory does
 //! not grow with the layer.
 
+mod chunked;
+mod entry;
 mod gzip;
 mod header;
 mod inflate;
@@ -26,6 +28,7 @@ use crate::extra::Extra;
 use crate::interest::Interest;
 use crate::limits::Limits;
 
+pub use self::chunked::{Plan, TocPin, Unfit, capture_chunks};
 use self::inflate::Inflate;
 use self::keep::Keeper;
 use self::source::Source;

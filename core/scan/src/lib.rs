@@ -5,6 +5,9 @@
 //! [`Capture`]: a small value that depends on nothing but the layer's bytes and [`CAPTURE_VERSION`]. An image is the
 //! [`Overlay`] of its layers' captures, and analyzers are pure functions over it ([`analyze`]).
 //!
+//! Where a manifest pins a layer's table of contents, the same capture is made from parts of the layer ([`TocPin`],
+//! [`Plan`], [`capture_chunks`]).
+//!
 //! Nothing captured is released before the layer's size and digest have been verified: [`CapturedLayer`] comes only
 //! out of a verified read, and the overlay takes nothing else.
 
@@ -50,7 +53,7 @@ pub use finding::{
 };
 pub use graph::{Graph, GraphNode, GraphPlace};
 pub use interest::{GlobError, GlobSet, Interest};
-pub use layer::{LayerSpec, capture_layer};
+pub use layer::{LayerSpec, Plan, TocPin, Unfit, capture_chunks, capture_layer};
 pub use limits::Limits;
 pub use ordered::Pairs;
 pub use overlay::{MissingTarget, Overlay, OverlayFile};

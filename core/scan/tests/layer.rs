@@ -9,6 +9,8 @@
 
 #[path = "layer/archive.rs"]
 mod archive;
+#[path = "layer/chunked.rs"]
+mod chunked;
 #[path = "layer/compression.rs"]
 mod compression;
 #[path = "layer/entries.rs"]

@@ -9,13 +9,22 @@ use crate::finding::{Findings, Gap};
 use crate::graph::Graph;
 use crate::overlay::OverlayFile;
 
+/// Which files may be executables, for people (`distil::executable::may_be`).
+pub(super) const EXECUTABLES: &[&str] = &[
+    "files that someone may run",
+    "**/*.so",
+    "**/*.so.*",
+    "**/*.node",
+    "names without an extension, outside of directories for data",
+];
+
 /// The row of the table.
 pub(super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Go programs",
         detects: "The modules that were built in, with the packages of them that were linked where the program tells, \
-            and the standard library: from the build information of ELF executables and libraries of any name.",
-        files: &["**"],
+            and the standard library: from the build information of ELF executables and libraries.",
+        files: EXECUTABLES,
         limits: &["1 GiB a program", "4 MiB of build information", "50,000 modules", "500,000 source files"],
         reported: Reported::Everywhere,
     },
@@ -25,7 +34,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     run,
 };
 
-/// Executables have any name: their content tells them.
+/// Executables have any name: their mode and their content tell them.
 pub(super) fn any_file(_: &str) -> Want {
     Want::distilled(Distil::Executable)
 }

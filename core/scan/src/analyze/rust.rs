@@ -1,6 +1,6 @@
 //! Rust programs: the crates that were built into them, where `cargo auditable` left a list.
 
-use super::go::{any_file, executables, gap};
+use super::go::{EXECUTABLES, any_file, executables, gap};
 use super::{About, Analyzer, Reported, View};
 use crate::application::{Application, ApplicationKind, Component, Ecosystem};
 use crate::distil::{Crate, Executable, ExecutableFault};
@@ -11,8 +11,8 @@ use crate::overlay::OverlayFile;
 pub(super) const ANALYZER: Analyzer = Analyzer {
     about: About {
         title: "Rust programs (cargo auditable)",
-        detects: "The crates that were built in: from the list in ELF executables and libraries of any name.",
-        files: &["**"],
+        detects: "The crates that were built in: from the list in ELF executables and libraries.",
+        files: EXECUTABLES,
         limits: &["1 GiB a program", "4 MiB of list", "50,000 crates"],
         reported: Reported::Additions,
     },

@@ -1,6 +1,7 @@
 //! What is to be kept of a file.
 
 use crate::distil::Distil;
+use crate::limits::Limits;
 
 /// What is to be kept of a regular file at some path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,6 +40,16 @@ impl Want {
     #[must_use]
     pub(crate) fn by_name(self) -> Self {
         Self { distil: self.by_name_distil(), ..self }
+    }
+
+    /// Whether the content of a file of that size is kept.
+    pub(crate) fn keeps_content(self, size_bytes: u64, limits: &Limits) -> bool {
+        self.content_bytes > 0 && size_bytes <= self.content_bytes.min(limits.kept_file_bytes)
+    }
+
+    /// Whether the data of a file of that size has to be read.
+    pub(crate) fn needs_data(self, size_bytes: u64, limits: &Limits) -> bool {
+        self.keeps_content(size_bytes, limits) || self.sha256 || self.distil.is_some()
     }
 
     /// Whether anything is to be kept.

@@ -1,9 +1,10 @@
 //! Executables and libraries (ELF) that say what they were built from: Go programs by their build information, Rust
 //! programs by the list that `cargo auditable` embeds.
 //!
-//! They have any name and lie anywhere, so every file passes here. All but ELF files are let go after their first
-//! bytes. What is asked of an ELF file lies at places that its end tells, so it is spooled, in memory as long as it is
-//! small, and on disk only if it looks like one of these languages; only one with a marker of either is read then.
+//! They have any name and lie anywhere: every file that can be run passes here, and some more ([`may_be`]). All but ELF
+//! files are let go after their first bytes. What is asked of an ELF file lies at places that its end tells, so it is
+//! spooled, in memory as long as it is small, and on disk only if it looks like one of these languages; only one with a
+//! marker of either is read then.
 
 mod build_info;
 mod crates;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scratch::{self, Scratch};
 use super::{Distilled, Distiller};
+use crate::path::LayerPath;
 
 use self::elf::Elf;
 use self::markers::Markers;
@@ -69,6 +71,33 @@ impl Executable {
             Self::Unreadable(_) => 0,
         }
     }
+}
+
+/// Directories in which what can't be run is no program, though its name has no extension: data of the system and of
+/// its users, with caches of many and large files.
+const DIRECTORIES_OF_DATA: [&str; 13] = [
+    "/boot", "/dev", "/etc", "/home", "/media", "/mnt", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp",
+    "/var",
+];
+
+/// Whether a file may be an executable or library, by what is known without its content: someone may run it, or it has
+/// the name of a library, or a name without an extension in a place for programs. A layer's table of contents tells as
+/// much, so that most files need not be fetched.
+pub(crate) fn may_be(path: &LayerPath, size_bytes: u64, is_runnable: bool) -> bool {
+    if size_bytes < HEAD_BYTES as u64 {
+        return false;
+    }
+    let name = path.file_name();
+    is_runnable
+        || has_name_of_library(name)
+        || (!name.trim_start_matches('.').contains('.')
+            && !DIRECTORIES_OF_DATA.iter().any(|directory| path.is_within(directory)))
+}
+
+/// `libx.so`, `libx.so.1.2`, and modules of Node.js.
+fn has_name_of_library(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    matches!(extension, Some("so" | "node")) || name.contains(".so.")
 }
 
 /// Tells executables from other files, and spools them.

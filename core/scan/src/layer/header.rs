@@ -6,6 +6,9 @@ pub(super) const BLOCK_BYTES: usize = 512;
 
 pub(super) type Block = [u8; BLOCK_BYTES];
 
+/// Bits of a mode, of which one lets someone run the file.
+pub(super) const RUNNABLE: u64 = 0o111;
+
 /// The kind of a header, of those that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TypeFlag {
@@ -44,6 +47,8 @@ pub(super) struct Header<'a> {
     pub(super) name: &'a [u8],
     pub(super) link: &'a [u8],
     pub(super) size_bytes: u64,
+    /// Whether its mode lets anyone run it. A mode that can't be read may.
+    pub(super) is_runnable: bool,
 }
 
 impl<'a> Header<'a> {
@@ -74,7 +79,8 @@ impl<'a> Header<'a> {
         };
         let size_bytes = number(field(block, 124, 12))
             .ok_or_else(|| Fault::undecodable("tar header has a malformed size"))?;
-        Ok(Self { type_flag, prefix, name, link: until_nul(field(block, 157, 100)), size_bytes })
+        let is_runnable = number(field(block, 100, 8)).is_none_or(|mode| mode & RUNNABLE != 0);
+        Ok(Self { type_flag, prefix, name, link: until_nul(field(block, 157, 100)), size_bytes, is_runnable })
     }
 }
 

@@ -1,18 +1,17 @@
 //! What is kept of the entries, as they pass.
 
 use std::collections::HashMap;
-use std::io::Read;
 
 use bytes::Bytes;
 use regent_oci::Algorithm;
 
-use super::tar::{FileData, Tar, TarEntry, TarKind};
+use super::entry::{Contents, File, LayerEntry, LayerKind};
 use super::{Fault, LayerSpec};
 use crate::analyze::{self, Want};
 use crate::budget::{ImageBudget, KEPT_IMAGE_BYTES, SPOOLED_IMAGE_BYTES};
 use crate::capture::{CAPTURE_VERSION, Capture, Entry, EntryKind, Kept};
-use crate::distil::Distilled;
 use crate::distil::scratch::Scratch;
+use crate::distil::{Distilled, executable};
 use crate::extra::Extra;
 use crate::interest::Interest;
 use crate::limits::Limits;
@@ -87,28 +86,32 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Keeps of the entry what is asked for. Its data is read from `tar` if it is needed.
-    pub(super) fn take<R: Read>(&mut self, entry: TarEntry, tar: &mut Tar<'_, R>) -> Result<(), Fault> {
-        let TarEntry { path, kind } = entry;
+    /// Keeps of the entry what is asked for. Its data is read from `contents` if it is needed.
+    pub(super) fn take<C: Contents>(
+        &mut self,
+        entry: LayerEntry<C::Data>,
+        contents: &mut C,
+    ) -> Result<(), Fault> {
+        let LayerEntry { path, kind } = entry;
         if let Some(hidden) = path.file_name().strip_prefix(".wh.") {
             return self.take_whiteout(&path, hidden);
         }
-        if path.as_str() == "/" {
+        if path.as_str() == "/" || is_table_of_contents(&path, &kind) {
             return Ok(());
         }
         match kind {
-            TarKind::Directory => return self.pass(&path, Shape::Directory),
-            TarKind::Special => {}
-            TarKind::Symlink(target) => return self.keep(path, EntryKind::Symlink(target)),
-            TarKind::HardLink(target) => {
-                if self.wants(&path).by_name().any() || self.is_executable(&target) {
+            LayerKind::Directory => return self.pass(&path, Shape::Directory),
+            LayerKind::Special => {}
+            LayerKind::Symlink(target) => return self.keep(path, EntryKind::Symlink(target)),
+            LayerKind::HardLink(target) => {
+                if wants(self.extra, &path).by_name().any() || self.is_executable(&target) {
                     return self.keep(path, EntryKind::HardLink(target));
                 }
             }
-            TarKind::File(data) => {
-                let want = self.wants(&path).and(self.asked(&path, data.size_bytes));
+            LayerKind::File(file) => {
+                let want = want(self.extra, &path, &file).and(self.asked(&path, file.size_bytes));
                 if want.any() {
-                    let kept = self.read(want, data, tar)?;
+                    let kept = self.read(want, file, contents)?;
                     // What was asked for because of its path alone, and is something else, is a file like any other.
                     let is_nothing =
                         Want { distil: None, ..want } == Want::NOTHING && kept.distilled.is_none();
@@ -171,10 +174,6 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    fn wants(&self, path: &LayerPath) -> Want {
-        analyze::wants(path).and(self.extra.want(path))
-    }
-
     /// What the request asks for, within what is kept for requests: a glob for everything must not fail the scan.
     fn asked(&mut self, path: &LayerPath, size_bytes: u64) -> Want {
         let want = self.interest.want(path);
@@ -195,10 +194,9 @@ impl<'a> Keeper<'a> {
         matches!(kind, Some(EntryKind::File(Kept { distilled: Some(Distilled::Executable(_)), .. })))
     }
 
-    fn read<R: Read>(&self, want: Want, data: FileData, tar: &mut Tar<'_, R>) -> Result<Kept, Fault> {
-        let size_bytes = data.size_bytes;
-        let keeps_content =
-            want.content_bytes > 0 && size_bytes <= want.content_bytes.min(self.limits.kept_file_bytes);
+    fn read<C: Contents>(&self, want: Want, file: File<C::Data>, contents: &mut C) -> Result<Kept, Fault> {
+        let size_bytes = file.size_bytes;
+        let keeps_content = want.keeps_content(size_bytes, self.limits);
         if keeps_content {
             self.check_budget(size_bytes)?;
         }
@@ -210,8 +208,8 @@ impl<'a> Keeper<'a> {
         let written_bytes = self.scratch.written_bytes();
         let mut distiller = want.distil.map(|distil| distil.start(size_bytes, &self.scratch));
         let mut is_distilling = distiller.is_some();
-        if keeps_content || want.sha256 || is_distilling {
-            tar.read_data(data, |piece| {
+        if want.needs_data(size_bytes, self.limits) {
+            contents.read_data(file.data, &mut |piece| {
                 if is_distilling {
                     is_distilling = distiller.as_mut().is_some_and(|distiller| distiller.take(piece));
                 }
@@ -305,6 +303,24 @@ impl<'a> Keeper<'a> {
         }
         Ok(())
     }
+}
+
+/// What is wanted of whatever is at this path.
+fn wants(extra: &Extra, path: &LayerPath) -> Want {
+    analyze::wants(path).and(extra.want(path))
+}
+
+/// What is wanted of this file, besides what the request asks for.
+pub(super) fn want<D>(extra: &Extra, path: &LayerPath, file: &File<D>) -> Want {
+    let want = wants(extra, path);
+    if executable::may_be(path, file.size_bytes, file.is_runnable) { want } else { want.by_name() }
+}
+
+/// The table of contents of an eStargz layer (`estargz.TOCTarName`) is about the layer, and no file of the image:
+/// whoever reads the layer by it sees no such file, and depending on who wrote the layer it stands behind the end of
+/// the tar.
+fn is_table_of_contents<D>(path: &LayerPath, kind: &LayerKind<D>) -> bool {
+    matches!(kind, LayerKind::File(_)) && path.as_str() == "/stargz.index.json"
 }
 
 /// All that happened at one path in a layer.

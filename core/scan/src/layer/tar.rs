@@ -7,38 +7,13 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use super::Fault;
+use super::entry::{Contents, File, LayerEntry, LayerKind};
 use super::header::{BLOCK_BYTES, Block, Header, TypeFlag};
 use super::inflate::Inflate;
 use super::pax::{self, Pax};
 use super::sparse::{MapInData, OldGnu, Piece, SparseForm, SparseMap};
 use crate::limits::Limits;
 use crate::path::LayerPath;
-
-/// An entry that unpacks to something.
-#[derive(Debug)]
-pub(super) struct TarEntry {
-    pub(super) path: LayerPath,
-    pub(super) kind: TarKind,
-}
-
-/// What it unpacks to.
-#[derive(Debug)]
-pub(super) enum TarKind {
-    File(FileData),
-    Directory,
-    Symlink(String),
-    HardLink(LayerPath),
-    /// A device, a pipe, or something unknown.
-    Special,
-}
-
-/// The data of a regular file, not yet read.
-#[derive(Debug)]
-pub(super) struct FileData {
-    /// Expanded, for a sparse file.
-    pub(super) size_bytes: u64,
-    form: SparseForm,
-}
 
 /// What stands in front of an entry's own header and is for it alone.
 #[derive(Default)]
@@ -69,7 +44,7 @@ impl<'a, R: Read> Tar<'a, R> {
 
     /// The next entry; what was not read of the one before is skipped. `None` at the end mark, or where the stream
     /// ends between entries.
-    pub(super) fn next_entry(&mut self) -> Result<Option<TarEntry>, Fault> {
+    pub(super) fn next_entry(&mut self) -> Result<Option<LayerEntry<SparseForm>>, Fault> {
         let mut preface = Preface::default();
         loop {
             self.skip_data()?;
@@ -97,35 +72,12 @@ impl<'a, R: Read> Tar<'a, R> {
         }
     }
 
-    /// Hands the data of the current entry to `sink`, in pieces, holes as zeros, for as long as it returns true.
-    pub(super) fn read_data(
+    fn entry(
         &mut self,
-        data: FileData,
-        mut sink: impl FnMut(&[u8]) -> bool,
-    ) -> Result<(), Fault> {
-        let map = match data.form {
-            SparseForm::NotSparse => return self.read_stored(self.left, &mut sink).map(drop),
-            SparseForm::Known { expanded_bytes, pieces } => {
-                SparseMap::new(pieces, expanded_bytes, self.left)?
-            }
-            SparseForm::InData { expanded_bytes } => {
-                let pieces = self.read_map()?;
-                SparseMap::new(pieces, expanded_bytes, self.left)?
-            }
-        };
-        let mut position = 0;
-        for piece in map.pieces() {
-            if !self.fill_hole(piece.offset - position, &mut sink)?
-                || !self.read_stored(piece.length, &mut sink)?
-            {
-                return Ok(());
-            }
-            position = piece.offset + piece.length;
-        }
-        self.fill_hole(map.expanded_bytes() - position, &mut sink).map(drop)
-    }
-
-    fn entry(&mut self, block: &Block, header: &Header<'_>, preface: Preface) -> Result<TarEntry, Fault> {
+        block: &Block,
+        header: &Header<'_>,
+        preface: Preface,
+    ) -> Result<LayerEntry<SparseForm>, Fault> {
         let Preface { pax, long_name, long_link } = preface;
         let own_name;
         let own_name: &[u8] = if header.prefix.is_empty() {
@@ -142,6 +94,7 @@ impl<'a, R: Read> Tar<'a, R> {
             TypeFlag::OldRegular if name.ends_with(b"/") => TypeFlag::Directory,
             type_flag => type_flag,
         };
+        let is_runnable = header.is_runnable;
         let sparse_name;
         let kind = match type_flag {
             TypeFlag::Regular | TypeFlag::OldRegular => {
@@ -152,7 +105,7 @@ impl<'a, R: Read> Tar<'a, R> {
                     name = &sparse_name;
                 }
                 let size_bytes = form.expanded_bytes().unwrap_or(stored_bytes);
-                TarKind::File(FileData { size_bytes, form })
+                LayerKind::File(File { size_bytes, is_runnable, data: form })
             }
             TypeFlag::GnuSparse => {
                 let mut map = OldGnu::parse(block)?;
@@ -162,38 +115,39 @@ impl<'a, R: Read> Tar<'a, R> {
                 }
                 self.begin_data(stored_bytes);
                 let OldGnu { pieces, expanded_bytes, .. } = map;
-                TarKind::File(FileData {
+                LayerKind::File(File {
                     size_bytes: expanded_bytes,
-                    form: SparseForm::Known { expanded_bytes, pieces },
+                    is_runnable,
+                    data: SparseForm::Known { expanded_bytes, pieces },
                 })
             }
             // No data behind these, whatever the size says.
             TypeFlag::Directory => {
                 self.begin_data(0);
-                TarKind::Directory
+                LayerKind::Directory
             }
             TypeFlag::Symlink => {
                 self.begin_data(0);
-                TarKind::Symlink(self.text(link)?.into_owned())
+                LayerKind::Symlink(self.text(link)?.into_owned())
             }
             TypeFlag::HardLink => {
                 self.begin_data(0);
-                TarKind::HardLink(LayerPath::new(&self.text(link)?))
+                LayerKind::HardLink(LayerPath::new(&self.text(link)?))
             }
             TypeFlag::Device => {
                 self.begin_data(0);
-                TarKind::Special
+                LayerKind::Special
             }
             TypeFlag::DumpDirectory => {
                 self.begin_data(stored_bytes);
-                TarKind::Directory
+                LayerKind::Directory
             }
             _ => {
                 self.begin_data(stored_bytes);
-                TarKind::Special
+                LayerKind::Special
             }
         };
-        Ok(TarEntry { path: LayerPath::new(&self.text(name)?), kind })
+        Ok(LayerEntry { path: LayerPath::new(&self.text(name)?), kind })
     }
 
     /// A name as text, within the limit. Bytes that are not UTF-8 are replaced: no matcher asks for such a name.
@@ -248,7 +202,7 @@ impl<'a, R: Read> Tar<'a, R> {
     }
 
     /// False where the sink wanted no more: what is left is skipped with the rest of the entry.
-    fn read_stored(&mut self, n: u64, sink: &mut impl FnMut(&[u8]) -> bool) -> Result<bool, Fault> {
+    fn read_stored(&mut self, n: u64, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<bool, Fault> {
         if n > self.left {
             return Err(Fault::undecodable("tar has a sparse file whose map does not fit it"));
         }
@@ -272,7 +226,7 @@ impl<'a, R: Read> Tar<'a, R> {
     }
 
     /// False where the sink wanted no more.
-    fn fill_hole(&mut self, n: u64, sink: &mut impl FnMut(&[u8]) -> bool) -> Result<bool, Fault> {
+    fn fill_hole(&mut self, n: u64, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<bool, Fault> {
         const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
         let mut n = n;
         while n > 0 {
@@ -339,6 +293,32 @@ impl<'a, R: Read> Tar<'a, R> {
             at += n;
         }
         Ok(true)
+    }
+}
+
+impl<R: Read> Contents for Tar<'_, R> {
+    type Data = SparseForm;
+
+    /// Of the current entry.
+    fn read_data(&mut self, data: SparseForm, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), Fault> {
+        let map = match data {
+            SparseForm::NotSparse => return self.read_stored(self.left, sink).map(drop),
+            SparseForm::Known { expanded_bytes, pieces } => {
+                SparseMap::new(pieces, expanded_bytes, self.left)?
+            }
+            SparseForm::InData { expanded_bytes } => {
+                let pieces = self.read_map()?;
+                SparseMap::new(pieces, expanded_bytes, self.left)?
+            }
+        };
+        let mut position = 0;
+        for piece in map.pieces() {
+            if !self.fill_hole(piece.offset - position, sink)? || !self.read_stored(piece.length, sink)? {
+                return Ok(());
+            }
+            position = piece.offset + piece.length;
+        }
+        self.fill_hole(map.expanded_bytes() - position, sink).map(drop)
     }
 }
 

@@ -224,3 +224,28 @@ fn any_cut_and_any_flipped_byte_ends_in_a_value() {
         distilled(&file);
     }
 }
+
+#[test]
+fn what_may_be_an_executable_is_told_by_mode_and_name() {
+    let rows = [
+        ("/usr/bin/app", false, true),
+        ("/app/data.bin", true, true),
+        ("/app/data.bin", false, false),
+        ("/home/me/app", true, true),
+        ("/home/me/app", false, false),
+        ("/homes/app", false, true),
+        ("/etc/passwd", false, false),
+        ("/root/.cache/blobs/0123", false, false),
+        ("/opt/.hidden", false, true),
+        ("/usr/lib/libx.so", false, true),
+        ("/usr/lib/libx.so.1.2.3", false, true),
+        ("/usr/lib/libx.soap", false, false),
+        ("/app/node_modules/a/build/a.node", false, true),
+        ("/usr/share/doc/a/README.md", false, false),
+    ];
+    for (path, is_runnable, expected) in rows {
+        let path = LayerPath::new(path);
+        assert_eq!(may_be(&path, 1000, is_runnable), expected, "{path}");
+        assert!(!may_be(&path, HEAD_BYTES as u64 - 1, is_runnable), "{path} is too short");
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Listings are the driver's, page by page, with guards against one that has no end. Manifests and blobs are read over
 //! the distribution protocol as the driver authorizes, or from the driver itself where it serves content; either way
-//! nothing is returned before its digest was verified.
+//! nothing is returned before its digest was verified. Parts of blobs are for who verifies them by other digests.
 
 mod authorizer;
 mod blob;
@@ -11,6 +11,7 @@ mod error;
 mod resolve;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -206,6 +207,20 @@ impl Registry {
         verify: Verify,
     ) -> Result<BlobReader, Error> {
         self.contents.blob(repository, blob, verify).await
+    }
+
+    /// A part of a blob as a stream. No one has verified what comes. `None` where blobs come from the driver: it reads them
+    /// from a disk, from their beginning to their end.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(crate) async fn open_part(
+        &self,
+        repository: &RepositoryName,
+        blob: &Descriptor,
+        part: Range<u64>,
+    ) -> Result<Option<BlobReader>, Error> {
+        self.contents.blob_part(repository, blob, part).await
     }
 
     async fn walk<T, Id, Fut>(

@@ -1,7 +1,7 @@
 //! From an image reference to findings.
 //!
 //! The image is resolved, its size checked, and its layers are read, each as a stream in constant memory
-//! (`bridge`), or taken from the captures of earlier scans (`captures`). The captures are laid over each other and
+//! (`bridge`), or in parts where that is enough (`parts`), or taken from the captures of earlier scans (`captures`). The captures are laid over each other and
 //! analyzed. A link that leads to a file which no one asked for means that its layer is read once more.
 
 mod attestations;
@@ -11,6 +11,7 @@ mod error;
 mod fleet;
 mod layers;
 mod names;
+mod parts;
 mod store;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analy
 
 pub use error::Error;
 pub use fleet::FleetCaptures;
-pub use store::{CaptureStore, Sighting, Turn};
+pub use store::{CaptureKey, CaptureStore, Sighting, Turn};
 
 use crate::registry::{Registry, ResolvedImage};
 use captures::Captures;
@@ -96,6 +97,7 @@ pub struct Scanner {
     captures: Arc<Captures>,
     store: Option<Arc<dyn CaptureStore>>,
     reads_attestations: bool,
+    reads_parts: bool,
 }
 
 /// What a scan found, and what it cost.
@@ -138,7 +140,12 @@ impl Scanner {
 
     /// A scanner that keeps captures up to this much memory, in bytes.
     pub fn new(captures_bytes: u64) -> Self {
-        Self { captures: Arc::new(Captures::new(captures_bytes)), store: None, reads_attestations: false }
+        Self {
+            captures: Arc::new(Captures::new(captures_bytes)),
+            store: None,
+            reads_attestations: false,
+            reads_parts: true,
+        }
     }
 
     /// The same for results that match this release: the older one knows nothing of attestations, and they aren't read
@@ -152,6 +159,12 @@ impl Scanner {
     #[must_use]
     pub fn sharing(self, store: Arc<dyn CaptureStore>) -> Self {
         Self { store: Some(store), ..self }
+    }
+
+    /// The same, that reads layers in parts where manifests pin their tables of contents, or else each as a whole.
+    #[must_use]
+    pub fn reading_parts(self, reads_parts: bool) -> Self {
+        Self { reads_parts, ..self }
     }
 
     /// Scans an image. Dropping the future stops it, with the threads that read layers.
@@ -178,9 +191,7 @@ impl Scanner {
         let resolving = started.elapsed();
         let started = Instant::now();
 
-        let (captures, store) = (&self.captures, self.store.as_deref());
-        let wanted = Arc::clone(interest);
-        let layers = Layers::new(captures, store, registry, &resolved, &limits.layer, wanted, progress);
+        let layers = Layers::new(self, registry, &resolved, &limits.layer, Arc::clone(interest), progress);
         let mut read = layers.read_all().await?;
         let reading = started.elapsed();
         let started = Instant::now();

@@ -205,7 +205,9 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
         None => None,
     };
     let queue = open_queue(&settings, &keys, nats.as_ref()).await?;
-    let mut scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES).matching(settings.compat);
+    let mut scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES)
+        .matching(settings.compat)
+        .reading_parts(settings.lazy_layers);
     if let Some(nats) = &nats {
         scanner = share_captures(scanner, nats, keys, settings.shared_captures_bytes).await;
     }

@@ -63,6 +63,8 @@ pub struct Settings {
     pub shared_captures_bytes: u64,
     /// `REGENT_CRASH_POINT`.
     pub crash_point: Option<CrashPoint>,
+    /// `REGENT_LAZY_LAYERS`.
+    pub lazy_layers: bool,
     /// `REGENT_SCAN_COMPAT`.
     pub compat: Compat,
     /// `REGENT_PLUGIN_DIR`.
@@ -236,6 +238,7 @@ impl Settings {
                 .unwrap_or(DEFAULT_SHARED_CAPTURES_BYTES),
             seal_keys,
             crash_point: read.parsed("REGENT_CRASH_POINT", parse::crash_point),
+            lazy_layers: read.parsed("REGENT_LAZY_LAYERS", parse::switch).unwrap_or(true),
             compat: read
                 .word("REGENT_SCAN_COMPAT", |w| if w == "9.20" { Compat::V9_20 } else { Compat::V9_8 })
                 .unwrap_or_default(),

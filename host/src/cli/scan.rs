@@ -33,7 +33,9 @@ pub(super) async fn run(arguments: &ScanArgs) -> Result<(), Failure> {
     };
     let limits = ScanLimits { max_image_bytes: parts.settings.max_image_size_bytes, ..ScanLimits::default() };
     let platform = options.platform.as_ref().or(arguments.image.platform.as_ref());
-    let scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES).matching(options.compat);
+    let scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES)
+        .matching(options.compat)
+        .reading_parts(parts.settings.lazy_layers);
     let scanned = scanner
         .scan(&registry, &image, platform, &limits, &Arc::new(options.interest()), &Shown::new())
         .await?;

@@ -1,6 +1,7 @@
 //! Manifests and blobs, from wherever the driver says they are.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -110,6 +111,20 @@ impl Contents {
         }
         let client = self.client(repository).await?;
         Ok(BlobReader::protocol(self.session.driver().name(), client.blob(blob, verify)))
+    }
+
+    /// A part of a blob as a stream, verified by no one. `None` where the driver serves content, as a whole.
+    pub(super) async fn blob_part(
+        &self,
+        repository: &RepositoryName,
+        blob: &Descriptor,
+        part: Range<u64>,
+    ) -> Result<Option<BlobReader>, Error> {
+        if self.served_by_driver() {
+            return Ok(None);
+        }
+        let client = self.client(repository).await?;
+        Ok(Some(BlobReader::protocol(self.session.driver().name(), client.blob_part(blob, part))))
     }
 
     /// A whole blob, verified. The caller has looked at its size.

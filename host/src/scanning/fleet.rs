@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::store::{CaptureStore, Sighting, Turn};
+use super::store::{CaptureKey, CaptureStore, Sighting, Turn};
 use crate::nats::{CLAIM, Claim, Claims, Nats, NatsError};
 use crate::seal::SealKeys;
 
@@ -103,15 +103,15 @@ impl FleetCaptures {
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn find_or_claim(&self, digest: &Digest) -> Result<Sighting, NatsError> {
-        let (name, end) = (name(digest), Instant::now() + WAIT.0);
+    async fn find_or_claim(&self, key: &CaptureKey) -> Result<Sighting, NatsError> {
+        let (name, end) = (name(key), Instant::now() + WAIT.0);
         loop {
-            if let Some(layer) = self.shared.find(digest, &name).await? {
+            if let Some(layer) = self.shared.find(key, &name).await? {
                 return Ok(Sighting::Found(layer));
             }
             if let Some(claim) = self.shared.claims.claim(&name).await? {
                 // It may have been stored just before its reader gave up the claim.
-                if let Some(layer) = self.shared.find(digest, &name).await? {
+                if let Some(layer) = self.shared.find(key, &name).await? {
                     self.shared.claims.give_up(claim).await?;
                     return Ok(Sighting::Found(layer));
                 }
@@ -129,7 +129,7 @@ impl FleetCaptures {
 
 impl Shared {
     /// The capture of a layer, if it is there as it was stored.
-    async fn find(&self, digest: &Digest, name: &str) -> Result<Option<CapturedLayer>, NatsError> {
+    async fn find(&self, key: &CaptureKey, name: &str) -> Result<Option<CapturedLayer>, NatsError> {
         let failed = |error: &dyn Error| self.nats.refused("a capture".to_owned(), error);
         let info = match self.objects.info(name).await {
             Ok(info) => info,
@@ -154,7 +154,7 @@ impl Shared {
             Ok(Err(error)) => return Err(failed(error.as_ref())),
             Err(error) => return Err(failed(&error)),
         };
-        let (digest, name, keys) = (digest.clone(), name.to_owned(), self.keys.clone());
+        let (digest, name, keys) = (key.layer().clone(), name.to_owned(), self.keys.clone());
         let decoded = spawn_blocking(move || form::decode(&sealed, digest, &name, &keys)).await;
         Ok(decoded.ok().flatten())
     }
@@ -171,8 +171,8 @@ impl Shared {
         }
     }
 
-    async fn store(&self, layer: CapturedLayer) {
-        let (name, keys) = (name(layer.digest()), self.keys.clone());
+    async fn store(&self, name: String, layer: CapturedLayer) {
+        let keys = self.keys.clone();
         let encoded = spawn_blocking({
             let name = name.clone();
             move || form::encode(&layer, &name, &keys)
@@ -219,20 +219,20 @@ async fn hold(shared: Arc<Shared>, mut claim: Claim, mut over: oneshot::Receiver
 }
 
 impl CaptureStore for FleetCaptures {
-    fn look<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Sighting> {
+    fn look<'a>(&'a self, key: &'a CaptureKey) -> BoxFuture<'a, Sighting> {
         Box::pin(async move {
             if self.shared.has_failed() {
                 return Sighting::Unknown;
             }
-            self.find_or_claim(digest).await.unwrap_or_else(|error| {
+            self.find_or_claim(key).await.unwrap_or_else(|error| {
                 self.shared.failed(&error);
                 Sighting::Unknown
             })
         })
     }
 
-    fn keep(&self, layer: &CapturedLayer, turn: Turn) {
-        let (shared, layer) = (Arc::clone(&self.shared), layer.clone());
+    fn keep(&self, key: &CaptureKey, layer: &CapturedLayer, turn: Turn) {
+        let (shared, name, layer) = (Arc::clone(&self.shared), name(key), layer.clone());
         if layer.capture().cost_bytes() > 2 * MAX_OBJECT_BYTES as u64 {
             return;
         }
@@ -240,7 +240,7 @@ impl CaptureStore for FleetCaptures {
             // Whoever waits for the layer waits until it is there.
             let _turn = turn;
             let Ok(_room) = shared.room.try_acquire() else { return };
-            shared.store(layer).await;
+            shared.store(name, layer).await;
         });
     }
 }
@@ -253,9 +253,11 @@ impl fmt::Debug for FleetCaptures {
 
 /// An object's name, and the place that it is sealed for. A capture depends on nothing else. Agents of another release may
 /// write it in another form.
-fn name(digest: &Digest) -> String {
+fn name(key: &CaptureKey) -> String {
     let release = env!("CARGO_PKG_VERSION");
-    format!("{}-{}-v{CAPTURE_VERSION}-{release}", digest.algorithm().as_str(), digest.hex())
+    let text = |digest: &Digest| format!("{}-{}", digest.algorithm().as_str(), digest.hex());
+    let toc = key.toc().map(|toc| format!("-by-{}", text(toc))).unwrap_or_default();
+    format!("{}{toc}-v{CAPTURE_VERSION}-{release}", text(key.layer()))
 }
 
 #[cfg(test)]

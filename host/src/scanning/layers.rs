@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use regent_distribution::Verify;
-use regent_oci::{Descriptor, DiffId, annotation};
+use regent_oci::{Descriptor, DiffId, RepositoryName, annotation};
 use regent_scan::{
-    CapturedLayer, Extra, Gap, ImageBudget, Interest, LayerSpec, Limits, MissingTarget, capture_layer,
+    CapturedLayer, Extra, Gap, ImageBudget, Interest, LayerSpec, Limits, MissingTarget, TocPin, capture_layer,
 };
 
 use regent_transport::Fault as _;
 
 use super::bridge::bridge;
 use super::captures::Captures;
-use super::store::{CaptureStore, Sighting};
-use super::{Error, Progress, ProgressEvent, layer_gap};
+use super::parts::Parts;
+use super::store::{CaptureKey, CaptureStore, Sighting};
+use super::{Error, Progress, ProgressEvent, Scanner, layer_gap};
 use crate::registry::{self, Registry, ResolvedImage};
 
 /// Layers of one image that are read at once: one waits for the network while the other inflates.
@@ -32,6 +33,7 @@ pub(super) struct Layers<'a> {
     interest: Arc<Interest>,
     budget: Arc<ImageBudget>,
     progress: &'a dyn Progress,
+    reads_parts: bool,
     fetched_bytes: AtomicU64,
     n_cached: AtomicUsize,
 }
@@ -58,8 +60,7 @@ enum Voucher {
 
 impl<'a> Layers<'a> {
     pub(super) fn new(
-        captures: &'a Captures,
-        store: Option<&'a dyn CaptureStore>,
+        scanner: &'a Scanner,
         registry: &'a Registry,
         image: &'a ResolvedImage,
         limits: &'a Limits,
@@ -68,7 +69,39 @@ impl<'a> Layers<'a> {
     ) -> Self {
         let (fetched_bytes, n_cached) = (AtomicU64::new(0), AtomicUsize::new(0));
         let budget = Arc::new(ImageBudget::new(limits));
-        Self { captures, store, registry, image, limits, interest, budget, progress, fetched_bytes, n_cached }
+        let Scanner { captures, store, reads_parts, .. } = scanner;
+        let (store, reads_parts) = (store.as_deref(), *reads_parts);
+        Self {
+            captures,
+            store,
+            registry,
+            image,
+            limits,
+            interest,
+            budget,
+            progress,
+            reads_parts,
+            fetched_bytes,
+            n_cached,
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        self.registry
+    }
+
+    pub(super) fn repository(&self) -> &RepositoryName {
+        &self.image.repository
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        self.limits
+    }
+
+    /// Counts bytes of a layer that came.
+    pub(super) fn fetched(&self, layer: usize, n_bytes: u64) {
+        self.fetched_bytes.fetch_add(n_bytes, Ordering::Relaxed);
+        self.progress.event(ProgressEvent::LayerBytes { layer, n_bytes });
     }
 
     /// Layer bytes read from the registry so far.
@@ -190,15 +223,17 @@ impl<'a> Layers<'a> {
         if !self.interest.is_none() {
             return self.read(i, None, Extra::default()).await;
         }
-        if let Some(captured) = self.captures.find(&layer.digest) {
+        let whole = CaptureKey::whole(&layer.digest);
+        let key = self.pin(layer).map_or_else(|| whole.clone(), |pin| CaptureKey::parts(&layer.digest, &pin));
+        if let Some(captured) = self.captures.find(&whole).or_else(|| self.captures.find(&key)) {
             return self.found(i, captured);
         }
-        let reading = self.captures.reading(&layer.digest);
+        let reading = self.captures.reading(&key);
         let is_read = AtomicBool::new(false);
         let captured = reading
             .get_or_try_init(|| async {
-                let captured = self.find_or_read(i, layer, &is_read).await?;
-                self.captures.keep(&captured);
+                let captured = self.find_or_read(i, &key, &is_read).await?;
+                self.captures.keep(&key, &captured);
                 Ok::<_, Error>(captured)
             })
             .await?
@@ -210,14 +245,14 @@ impl<'a> Layers<'a> {
     async fn find_or_read(
         &self,
         i: usize,
-        layer: &Descriptor,
+        key: &CaptureKey,
         is_read: &AtomicBool,
     ) -> Result<CapturedLayer, Error> {
         let Some(store) = self.store else {
             is_read.store(true, Ordering::Relaxed);
             return self.read(i, None, Extra::default()).await;
         };
-        let turn = match store.look(&layer.digest).await {
+        let turn = match store.look(key).await {
             Sighting::Found(captured) => return Ok(captured),
             Sighting::Missing(turn) => Some(turn),
             Sighting::Unknown => None,
@@ -225,9 +260,14 @@ impl<'a> Layers<'a> {
         is_read.store(true, Ordering::Relaxed);
         let captured = self.read(i, None, Extra::default()).await?;
         if let Some(turn) = turn {
-            store.keep(&captured, turn);
+            store.keep(key, &captured, turn);
         }
         Ok(captured)
+    }
+
+    /// What the manifest pins of a layer, if it is read in parts.
+    fn pin(&self, layer: &Descriptor) -> Option<TocPin> {
+        TocPin::of(layer).filter(|_| self.reads_parts && !self.image.annotated)
     }
 
     /// A capture that was at hand.
@@ -238,11 +278,11 @@ impl<'a> Layers<'a> {
         Ok(captured)
     }
 
-    /// Reads a layer from the registry. The thread that captures it verifies size and digest; it ends when this future is
-    /// dropped.
+    /// Reads a layer from the registry: what is wanted of it, where the manifest pins its table of contents, or else as a
+    /// whole.
     async fn read(&self, i: usize, diff_id: Option<DiffId>, extra: Extra) -> Result<CapturedLayer, Error> {
         let Some(layer) = self.image.image.layers.get(i) else { return Err(Error::Stopped) };
-        let (feed, reader) = bridge();
+        let pin = self.pin(layer).filter(|_| diff_id.is_none());
         let spec = LayerSpec {
             descriptor: layer.clone(),
             diff_id,
@@ -250,14 +290,41 @@ impl<'a> Layers<'a> {
             budget: Arc::clone(&self.budget),
             interest: Arc::clone(&self.interest),
         };
+        if let Some(pin) = pin {
+            let parts = Parts { layers: self, place: i, layer };
+            match parts.read(&pin, &spec).await {
+                Ok(captured) => {
+                    self.progress.event(ProgressEvent::LayerDone { layer: i, cached: false });
+                    return Ok(captured);
+                }
+                Err(obstacle) if obstacle.is_suspicious() => {
+                    let layer = layer.digest.as_str();
+                    tracing::warn!(layer, reason = %obstacle, "a layer is not what its table of contents says");
+                }
+                Err(obstacle) => {
+                    tracing::debug!(layer = layer.digest.as_str(), reason = %obstacle, "the whole layer is read");
+                }
+            }
+        }
+        let captured = self.read_whole(i, layer, spec).await?;
+        self.progress.event(ProgressEvent::LayerDone { layer: i, cached: false });
+        Ok(captured)
+    }
+
+    /// Reads a whole layer. The thread that captures it verifies size and digest; it ends when this future is dropped.
+    async fn read_whole(
+        &self,
+        i: usize,
+        layer: &Descriptor,
+        spec: LayerSpec,
+    ) -> Result<CapturedLayer, Error> {
+        let (feed, reader) = bridge();
         let limits = self.limits.clone();
         let capture = tokio::task::spawn_blocking(move || capture_layer(&spec, reader, &limits));
         let download = async move {
             let mut blob = self.registry.open_blob(&self.image.repository, layer, Verify::ByConsumer).await?;
             while let Some(bytes) = blob.chunk().await? {
-                let n_bytes = bytes.len() as u64;
-                self.fetched_bytes.fetch_add(n_bytes, Ordering::Relaxed);
-                self.progress.event(ProgressEvent::LayerBytes { layer: i, n_bytes });
+                self.fetched(i, bytes.len() as u64);
                 if feed.give(bytes).await.is_err() {
                     return Ok(()); // the thread has ended, and says why
                 }
@@ -267,8 +334,6 @@ impl<'a> Layers<'a> {
         };
         let (downloaded, captured) = tokio::join!(download, capture);
         downloaded?;
-        let captured = captured.map_err(|_| Error::Stopped)??;
-        self.progress.event(ProgressEvent::LayerDone { layer: i, cached: false });
-        Ok(captured)
+        Ok(captured.map_err(|_| Error::Stopped)??)
     }
 }

@@ -1,17 +1,47 @@
 //! Captures beside those in memory, for others as well.
 
 use regent_oci::Digest;
-use regent_scan::CapturedLayer;
+use regent_scan::{CapturedLayer, TocPin};
 use regent_transport::BoxFuture;
 use tokio::sync::oneshot;
+
+/// What a capture depends on: the layer's bytes, or where only parts of them were read, what the manifest pins of its table of
+/// contents as well. A registry that serves another table, for another manifest, has made a capture for that manifest alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CaptureKey {
+    layer: Digest,
+    toc: Option<Digest>,
+}
+
+impl CaptureKey {
+    /// Of a layer that is read as a whole.
+    pub fn whole(layer: &Digest) -> Self {
+        Self { layer: layer.clone(), toc: None }
+    }
+
+    /// Of one that is read in parts.
+    pub fn parts(layer: &Digest, pin: &TocPin) -> Self {
+        Self { layer: layer.clone(), toc: Some(pin.digest().clone()) }
+    }
+
+    /// The layer's digest.
+    pub fn layer(&self) -> &Digest {
+        &self.layer
+    }
+
+    /// The digest of the table of contents that it was read by.
+    pub fn toc(&self) -> Option<&Digest> {
+        self.toc.as_ref()
+    }
+}
 
 /// A second level of captures. Nothing of it makes a scan fail: what it can't give is read from the registry.
 pub trait CaptureStore: Send + Sync {
     /// Looks for the capture of a layer. While somebody else reads that layer it is waited for, for a bounded time.
-    fn look<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Sighting>;
+    fn look<'a>(&'a self, key: &'a CaptureKey) -> BoxFuture<'a, Sighting>;
 
     /// Keeps a capture for others. Returns at once.
-    fn keep(&self, layer: &CapturedLayer, turn: Turn);
+    fn keep(&self, key: &CaptureKey, layer: &CapturedLayer, turn: Turn);
 }
 
 /// What a look into the store has shown.

@@ -187,6 +187,8 @@ pub const SETTINGS: &[Setting] = &[
         .default("536870912", "some thousand layers"),
     setting("REGENT_LOCAL_ROOT", Kind::Path, "Directory below which requests may name local images.")
         .unset("requests may not name local images"),
+    setting("REGENT_LAZY_LAYERS", Kind::Switch, "Reads of a layer in eStargz or zstd:chunked only what is wanted, where the manifest pins its table of contents. Otherwise every layer is read to its end.")
+        .default("true", "a fraction of the bytes, and each of them verified"),
     setting("REGENT_SCAN_COMPAT", Kind::OneOf(&["9.8", "9.20"]), "Release of the scanner being replaced whose results are matched.")
         .default("9.8", "the one that the replaced agent uses"),
     setting("REGENT_LOG_FORMAT", Kind::OneOf(&["text", "json"]), "Form of the log lines.").default("text", "read by people first"),

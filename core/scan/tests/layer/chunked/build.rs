@@ -13,6 +13,9 @@ const SHARED: usize = 6000;
 /// A larger file is in chunks of so many bytes, as writers of eStargz have it.
 const LARGE: usize = 64 << 10;
 const LARGE_CHUNK: usize = 4 << 20;
+/// The marks around a Go program's text about modules.
+const MARK_BEFORE: [u8; 16] = *b"\x30\x77\xaf\x0c\x92\x74\x08\x02\x41\xe1\xc1\x07\xe6\xd6\x18\xe6";
+const MARK_AFTER: [u8; 16] = *b"\xf9\x32\x43\x31\x86\x18\x20\x72\x00\x82\x42\x10\x41\x16\xd8\xf2";
 
 /// An entry of the layer.
 #[derive(Debug, Clone)]
@@ -304,17 +307,9 @@ pub(crate) fn noise(seed: u64, n_bytes: usize) -> Vec<u8> {
 
 /// A program in Go that was built from one module: the least that its build information is found in.
 pub(crate) fn go_program(module: &str) -> Vec<u8> {
-    let mark = |text: &str| -> Vec<u8> {
-        (0..16).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
-    };
     let text =
         format!("path\texample.org/app\nmod\texample.org/app\t(devel)\t\ndep\t{module}\tv1.2.3\th1:x=\n");
-    let text = [
-        mark("3077af0c9274080241e1c107e6d618e6"),
-        text.into_bytes(),
-        mark("f932433186182072008242104116d8f2"),
-    ]
-    .concat();
+    let text = [MARK_BEFORE.to_vec(), text.into_bytes(), MARK_AFTER.to_vec()].concat();
     let mut info = b"\xff Go buildinf:\x08\x02".to_vec();
     info.resize(32, 0);
     for string in [b"go1.21.13".as_slice(), &text] {

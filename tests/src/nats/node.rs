@@ -1,10 +1,11 @@
 //! One `nats-server`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::{Process, fixed_port};
 
@@ -104,16 +105,18 @@ impl Node {
     /// # Panics
     /// With its output, when it ends.
     pub async fn ready(&mut self) {
-        // A node that says so before it has caught up could become the leader of a stream that it has only a part of.
-        let health = self.address.monitor("/healthz");
-        let streams = self.address.monitor("/jsz");
-        let is_clustered = !self.routes.is_empty();
-        let http = crate::http::client();
+        // Whether all consumers are current is left out: the server of Debian may never say so of one that has nothing to do.
+        let health = self.address.monitor("/healthz?js-server-only=true");
+        let own = self.address.monitor("/jsz");
+        let all: Vec<_> = self.routes.iter().map(|node| node.monitor("/jsz?streams=true")).collect();
+        let (http, mut caught_up) = (crate::http::client(), BTreeSet::new());
         let process = self.process.as_mut().expect("it was started");
         process
             .wait_until("healthy", async || {
                 let is_healthy = http.get(&health).send().await.is_ok_and(|answer| answer.status() == 200);
-                is_healthy && (!is_clustered || has_leader(&http, &streams).await)
+                is_healthy
+                    && (all.is_empty()
+                        || has_leader(&http, &own).await && has_caught_up(&http, &all, &mut caught_up).await)
             })
             .await;
     }
@@ -146,7 +149,29 @@ impl Node {
 
 /// Whether the nodes have agreed on who leads them.
 async fn has_leader(http: &reqwest::Client, url: &str) -> bool {
-    let Ok(answer) = http.get(url).send().await else { return false };
-    let told: Value = answer.json().await.unwrap_or_default();
+    let told = ask(http, url).await.unwrap_or_default();
     told["meta_cluster"]["leader"].as_str().is_some_and(|name| !name.is_empty())
+}
+
+/// Whether each stream was the same on all nodes at some time. One that has only a part of a stream could become its leader,
+/// and the others would forget the rest.
+async fn has_caught_up(http: &reqwest::Client, urls: &[String], caught_up: &mut BTreeSet<String>) -> bool {
+    let mut streams: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for url in urls {
+        let Some(told) = ask(http, url).await else { return false };
+        let accounts = told["account_details"].as_array().into_iter().flatten();
+        for stream in accounts.filter_map(|account| account["stream_detail"].as_array()).flatten() {
+            let (name, state) = (stream["name"].to_string(), &stream["state"]);
+            streams.entry(name).or_default().push(json!([state["messages"], state["last_seq"]]));
+        }
+    }
+    let is_same =
+        |states: &Vec<Value>| states.len() == urls.len() && states.iter().all(|state| *state == states[0]);
+    caught_up.extend(streams.iter().filter(|(_, states)| is_same(states)).map(|(name, _)| name.clone()));
+    streams.keys().all(|name| caught_up.contains(name))
+}
+
+/// What a node tells of itself, if it answers.
+async fn ask(http: &reqwest::Client, url: &str) -> Option<Value> {
+    http.get(url).send().await.ok()?.json().await.ok()
 }

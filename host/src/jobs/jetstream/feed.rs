@@ -1,9 +1,13 @@
 //! What the servers tell of changes, into the mirror.
+//!
+//! The library makes a watch anew that has broken off, and takes its time: where a server was lost, minutes. So a silent watch
+//! is compared with what the servers have, and left for a new one when it is behind.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::kv::{Operation, Watch};
+use async_nats::jetstream::stream::State;
 use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -15,18 +19,21 @@ use super::ledger::{Entry, Stored};
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long they may be silent while they tell what there is: the last entry can vanish before it is told.
 const SILENCE: Duration = Duration::from_secs(3);
+/// After how long a silence it is asked whether there is something new.
+const CHECK_AFTER: Duration = Duration::from_secs(5);
 
 /// Keeps the mirror up to date, for ever. `ready` is told once all is in it that was there.
 pub(super) async fn feed(shared: Arc<Shared>, ready: oneshot::Sender<()>) {
     let mut ready = Some(ready);
     loop {
         match begin(&shared).await {
-            Ok((watch, n_entries)) => {
-                if n_entries > 0 {
-                    listen(&shared, watch, &mut ready).await;
-                } else {
-                    finish(&shared, &mut ready);
-                    listen_on(&shared, watch).await;
+            Ok((mut watch, state)) => {
+                if state.messages == 0 || tell_all(&shared, &mut watch).await {
+                    shared.mirror.end_telling();
+                    if let Some(ready) = ready.take() {
+                        let _ = ready.send(());
+                    }
+                    listen(&shared, watch, state.last_sequence).await;
                 }
             }
             Err(error) => tracing::warn!(error, "changes of operations are not told now"),
@@ -36,43 +43,48 @@ pub(super) async fn feed(shared: Arc<Shared>, ready: oneshot::Sender<()>) {
 }
 
 /// Asks for everything, and then for each change.
-async fn begin(shared: &Shared) -> Result<(Watch, u64), String> {
+async fn begin(shared: &Shared) -> Result<(Watch, State), String> {
     shared.mirror.begin_telling();
     let bucket = shared.ledger.operations();
     let info = bucket.stream.get_info().await.map_err(|error| error.to_string())?;
     let watch = bucket.watch_with_history(">").await.map_err(|error| error.to_string())?;
-    Ok((watch, info.state.messages))
+    Ok((watch, info.state))
 }
 
-/// Takes in all that there is, and then each change.
-async fn listen(shared: &Shared, mut watch: Watch, ready: &mut Option<oneshot::Sender<()>>) {
-    loop {
-        match timeout(SILENCE, watch.next()).await {
-            Ok(Some(told)) => {
-                let is_all = told.as_ref().is_ok_and(|entry| entry.delta == 0);
-                take_in(shared, told);
-                if is_all {
-                    break;
-                }
-            }
-            Ok(None) => return,
-            Err(_) => break,
+/// Takes in all that there is. False where that broke off.
+async fn tell_all(shared: &Shared, watch: &mut Watch) -> bool {
+    while let Ok(Some(told)) = timeout(SILENCE, watch.next()).await {
+        let is_all = told.as_ref().is_ok_and(|entry| entry.delta == 0);
+        take_in(shared, told);
+        if is_all {
+            return true;
         }
     }
-    finish(shared, ready);
-    listen_on(shared, watch).await;
+    false
 }
 
-fn finish(shared: &Shared, ready: &mut Option<oneshot::Sender<()>>) {
-    shared.mirror.end_telling();
-    if let Some(ready) = ready.take() {
-        let _ = ready.send(());
-    }
-}
-
-async fn listen_on(shared: &Shared, mut watch: Watch) {
-    while let Some(told) = watch.next().await {
-        take_in(shared, told);
+/// Takes in each change, until the watch ends or is behind. All up to the revision `newest` is known.
+async fn listen(shared: &Shared, mut watch: Watch, mut newest: u64) {
+    // What was there at the last look, and has not been told.
+    let mut missed = None;
+    loop {
+        match timeout(CHECK_AFTER, watch.next()).await {
+            Ok(Some(told)) => {
+                if let Ok(entry) = &told {
+                    newest = newest.max(entry.revision);
+                }
+                take_in(shared, told);
+            }
+            Ok(None) => return,
+            Err(_) => {
+                if missed.is_some_and(|missed| missed > newest) {
+                    tracing::info!("changes of operations are asked for anew");
+                    return;
+                }
+                let info = shared.ledger.operations().stream.get_info().await;
+                missed = info.ok().map(|info| info.state.last_sequence);
+            }
+        }
     }
 }
 

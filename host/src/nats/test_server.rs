@@ -11,6 +11,7 @@ use crate::jobs::LEASE;
 use crate::settings::{NatsServers, NatsSettings};
 
 pub mod accounts;
+pub mod cluster;
 pub mod trust;
 
 /// A server with JetStream on a port of its own, killed when it is dropped.

@@ -11,6 +11,7 @@ use crate::api::problem::Problem;
 use crate::callbacks::Part;
 use crate::nats::test_server::NatsServer;
 
+mod cluster;
 mod cut_off;
 mod fleet;
 mod servers;

@@ -13,7 +13,8 @@ pub(crate) const SPOOLED_IMAGE_BYTES: &str = "spooled_image_bytes";
 pub struct ImageBudget {
     /// Of [`Limits::kept_image_bytes`].
     pub kept: Budget,
-    /// Of [`Limits::spooled_image_bytes`]. Nothing of it is given back: a disk that was written to has had the work.
+    /// Of [`Limits::spooled_image_bytes`]. Nothing of it is given back, since a disk that was written to has had the work; but
+    /// what a reading in parts took that is followed by one of the whole layer.
     pub spooled: Budget,
 }
 

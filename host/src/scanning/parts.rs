@@ -92,9 +92,11 @@ impl Parts<'_> {
     }
 
     async fn fetch(&self, part: Range<u64>) -> Result<Bytes, Obstacle> {
+        let n_bytes = usize::try_from(part.end.saturating_sub(part.start)).unwrap_or_default();
         let opened = self.layers.registry().open_part(self.layers.repository(), self.layer, part).await?;
         let mut reader = opened.ok_or(Obstacle::Whole)?;
-        let mut whole = BytesMut::new();
+        // No more than the largest table of contents, which its pin has bounded.
+        let mut whole = BytesMut::with_capacity(n_bytes);
         while let Some(bytes) = reader.chunk().await? {
             self.layers.fetched(self.place, bytes.len() as u64);
             whole.extend_from_slice(&bytes);

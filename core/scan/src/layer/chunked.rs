@@ -18,10 +18,9 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::LayerSpec;
 use super::entry::LayerEntry;
 use super::keep::{self, Keeper};
-use super::{Fault, LayerSpec};
-use crate::budget::ImageBudget;
 use crate::capture::CapturedLayer;
 use crate::error::Error;
 use crate::limits::Limits;
@@ -123,15 +122,15 @@ pub fn capture_chunks(
     limits: &Limits,
 ) -> Result<CapturedLayer, Unfit> {
     let Plan { entries, chunks, ranges, coding } = plan;
-    // A budget of its own, so that one that fails has cost nothing when the whole layer is read after it.
-    let own = LayerSpec { budget: Arc::new(ImageBudget::new(limits)), ..spec.clone() };
     let mut reader = ChunkReader::new(parts, &ranges, &chunks, coding, spec.descriptor.size_bytes, limits);
-    let mut keeper = Keeper::new(&own, limits);
-    let digest = spec.descriptor.digest.clone();
+    let mut keeper = Keeper::new(spec, limits);
     for entry in entries {
-        keeper.take(entry, &mut reader).map_err(|fault: Fault| fault.into_error(&digest))?;
+        if let Err(fault) = keeper.take(entry, &mut reader) {
+            // The whole layer is read after this, and is to find what there was.
+            keeper.give_up();
+            return Err(fault.into_error(&spec.descriptor.digest).into());
+        }
     }
-    let layer = CapturedLayer { digest, capture: Arc::new(keeper.into_capture()) };
-    layer.count(&spec.budget)?;
-    Ok(layer)
+    let capture = Arc::new(keeper.into_capture());
+    Ok(CapturedLayer { digest: spec.descriptor.digest.clone(), capture })
 }

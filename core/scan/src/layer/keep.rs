@@ -39,6 +39,8 @@ pub(super) struct Keeper<'a> {
     index: HashMap<LayerPath, usize>,
     seen: Vec<Seen>,
     kept_bytes: u64,
+    /// What was taken of the image's budget for temporary files.
+    spooled_bytes: u64,
     /// Content that only the request asks for.
     asked_bytes: u64,
 }
@@ -82,6 +84,7 @@ impl<'a> Keeper<'a> {
             index: HashMap::new(),
             seen: Vec::new(),
             kept_bytes: 0,
+            spooled_bytes: 0,
             asked_bytes: 0,
         }
     }
@@ -158,6 +161,12 @@ impl<'a> Keeper<'a> {
         capture
     }
 
+    /// Gives back all that was taken of the image's budget: for a reading that failed, and is followed by another one.
+    pub(super) fn give_up(self) {
+        self.budget.kept.give_back(self.kept_bytes);
+        self.budget.spooled.give_back(self.spooled_bytes);
+    }
+
     /// Image-spec 1.1, layer.md, "Whiteouts" and "Opaque Whiteout".
     fn take_whiteout(&mut self, marker: &LayerPath, hidden: &str) -> Result<(), Fault> {
         match hidden {
@@ -194,7 +203,12 @@ impl<'a> Keeper<'a> {
         matches!(kind, Some(EntryKind::File(Kept { distilled: Some(Distilled::Executable(_)), .. })))
     }
 
-    fn read<C: Contents>(&self, want: Want, file: File<C::Data>, contents: &mut C) -> Result<Kept, Fault> {
+    fn read<C: Contents>(
+        &mut self,
+        want: Want,
+        file: File<C::Data>,
+        contents: &mut C,
+    ) -> Result<Kept, Fault> {
         let size_bytes = file.size_bytes;
         let keeps_content = want.keeps_content(size_bytes, self.limits);
         if keeps_content {
@@ -226,7 +240,8 @@ impl<'a> Keeper<'a> {
             Some(distiller) => distiller.finish().map_err(Fault::Read)?,
             None => None,
         };
-        self.spend_spooled(self.scratch.written_bytes() - written_bytes)?;
+        let spooled_bytes = self.scratch.written_bytes() - written_bytes;
+        self.spend_spooled(spooled_bytes)?;
         Ok(Kept {
             size_bytes,
             content: keeps_content.then(|| Bytes::from(content.into_boxed_slice())),
@@ -288,9 +303,10 @@ impl<'a> Keeper<'a> {
     }
 
     /// Counts what the last file needed, once it is known: no file needs more than its layer has room for.
-    fn spend_spooled(&self, n_bytes: u64) -> Result<(), Fault> {
+    fn spend_spooled(&mut self, n_bytes: u64) -> Result<(), Fault> {
         let budget = &self.budget.spooled;
         if budget.spend(n_bytes) {
+            self.spooled_bytes += n_bytes;
             return Ok(());
         }
         Err(Fault::Limit { limit: SPOOLED_IMAGE_BYTES, value: budget.limit_bytes() })

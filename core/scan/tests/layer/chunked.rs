@@ -133,7 +133,9 @@ fn of_a_large_layer_little_is_fetched() {
 
 #[test]
 fn a_layer_that_fails_costs_its_image_nothing_and_one_that_is_read_costs_the_same() {
-    let built = build(&nodes(), Format::STARGZ, 4 << 20);
+    let mut nodes = nodes();
+    nodes.insert(1, file("app/spooled.jar", vec![0; 5 << 20]));
+    let built = build(&nodes, Format::STARGZ, 4 << 20);
     let spec = LayerSpec::new(built.descriptor.clone());
     let left = |spec: &LayerSpec| {
         let budget = &spec.budget.kept;
@@ -143,10 +145,16 @@ fn a_layer_that_fails_costs_its_image_nothing_and_one_that_is_read_costs_the_sam
     damaged[built.places["usr/bin/node"] + 100] ^= 1;
     assert!(in_parts(&damaged, &spec, &Limits::default()).is_err());
     assert_eq!(left(&spec), Limits::default().kept_image_bytes);
+    assert!(spec.budget.spooled.spend(Limits::default().spooled_image_bytes));
     let (whole, parts) = (LayerSpec::new(spec.descriptor.clone()), LayerSpec::new(spec.descriptor));
     capture_layer(&whole, built.bytes.as_slice(), &Limits::default()).unwrap();
     in_parts(&built.bytes, &parts, &Limits::default()).unwrap();
     assert_eq!(left(&whole), left(&parts));
+    for spec in [whole, parts] {
+        let spooled = &spec.budget.spooled;
+        assert!(!spooled.spend(Limits::default().spooled_image_bytes - (5 << 20) + 1));
+        assert!(spooled.spend(Limits::default().spooled_image_bytes - (5 << 20)));
+    }
 }
 
 /// Some entry, at one of few names, so that they meet.

@@ -11,12 +11,12 @@ const LEAST_LAYER_BYTES: u64 = 1 << 20;
 /// Read of the end of an eStargz layer at first, in bytes: the footer, and most tables of contents of small layers.
 const TAIL_BYTES: u64 = 32 << 10;
 /// Largest table of contents that is read, compressed and not, in bytes.
-const MAX_TOC_BYTES: u64 = 32 << 20;
+const MAX_TOC_BYTES: u64 = 16 << 20;
 pub(super) const MAX_JSON_BYTES: u64 = 512 << 20;
 
 /// Digest of an eStargz layer's table of contents, inflated (`docs/estargz.md`, "Content Verification").
 const STARGZ_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
-/// The annotations of zstd:chunked by containers/storage (`pkg/chunked/internal/minimal`), and the same by
+/// The annotations of zstd:chunked by containers/storage (`pkg/chunked/internal/minimal`), and the same by its older releases and
 /// stargz-snapshotter. The digest is over the table of contents as it is stored.
 const ZSTD_PREFIXES: [&str; 2] = ["io.github.containers.zstd-chunked.", "io.containers.zstd-chunked."];
 const ZSTD_DIGEST: &str = "manifest-checksum";
@@ -131,7 +131,7 @@ impl TocPin {
 
 fn zstd_place(text: &str, layer_bytes: u64) -> Option<Form> {
     let numbers: Vec<u64> = text.split(':').map(|n| n.parse().ok()).collect::<Option<_>>()?;
-    let [offset, length, json_bytes, ZSTD_TYPE] = *numbers.as_slice() else { return None };
+    let [offset, length @ ..=MAX_TOC_BYTES, json_bytes, ZSTD_TYPE] = *numbers.as_slice() else { return None };
     let place = offset..offset.checked_add(length).filter(|end| *end <= layer_bytes)?;
     Some(Form::ZstdChunked { place, json_bytes })
 }
@@ -180,6 +180,7 @@ mod tests {
             "a:2:3:1",
             "-1:2:3:1",
             "2097151:2:3:1",
+            "1:16777217:3:1",
             "18446744073709551615:2:3:1",
         ];
         for text in rows {

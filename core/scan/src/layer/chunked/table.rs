@@ -14,8 +14,8 @@ use crate::layer::header::RUNNABLE;
 use crate::limits::Limits;
 use crate::path::LayerPath;
 
-/// What the table may take in memory, in bytes, about: some 200,000 files.
-const MAX_TABLE_BYTES: usize = 32 << 20;
+/// What the table may take in memory, in bytes, about: some 180,000 files.
+const MAX_TABLE_BYTES: usize = 24 << 20;
 
 /// An entry as it is written.
 #[derive(Debug, Deserialize)]

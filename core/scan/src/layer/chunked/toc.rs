@@ -7,9 +7,10 @@ use flate2::bufread::GzDecoder;
 use regent_oci::{Digest, Digester};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::Unfit;
 use super::pin::{Form, MAX_JSON_BYTES, TocPin};
 use super::table::{RawEntry, Table};
-use super::{Fault, Unfit};
+use crate::layer::Fault;
 use crate::layer::header::{BLOCK_BYTES, Header, TypeFlag};
 
 /// The name of the table of contents among the files of an eStargz layer (`estargz.TOCTarName`).

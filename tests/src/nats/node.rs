@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::process::{Process, fixed_port};
 
 /// Debian puts it where an ordinary user's path does not look.
 const PROGRAM: &str = "/usr/sbin/nats-server";
+
+/// Where a node tells of its streams.
+const STREAMS: &str = "/jsz?streams=true";
 
 /// Where a node listens. It stays the same over restarts.
 #[derive(Debug, Clone)]
@@ -108,7 +111,8 @@ impl Node {
         // Whether all consumers are current is left out: the server of Debian may never say so of one that has nothing to do.
         let health = self.address.monitor("/healthz?js-server-only=true");
         let own = self.address.monitor("/jsz");
-        let all: Vec<_> = self.routes.iter().map(|node| node.monitor("/jsz?streams=true")).collect();
+        let streams = self.address.monitor(STREAMS);
+        let all: Vec<_> = self.routes.iter().map(|node| node.monitor(STREAMS)).collect();
         let (http, mut caught_up) = (crate::http::client(), BTreeSet::new());
         let process = self.process.as_mut().expect("it was started");
         process
@@ -116,7 +120,8 @@ impl Node {
                 let is_healthy = http.get(&health).send().await.is_ok_and(|answer| answer.status() == 200);
                 is_healthy
                     && (all.is_empty()
-                        || has_leader(&http, &own).await && has_caught_up(&http, &all, &mut caught_up).await)
+                        || has_leader(&http, &own).await
+                            && has_caught_up(&http, (&streams, &all), &mut caught_up).await)
             })
             .await;
     }
@@ -153,21 +158,30 @@ async fn has_leader(http: &reqwest::Client, url: &str) -> bool {
     told["meta_cluster"]["leader"].as_str().is_some_and(|name| !name.is_empty())
 }
 
-/// Whether each stream was the same on all nodes at some time. One that has only a part of a stream could become its leader,
-/// and the others would forget the rest.
-async fn has_caught_up(http: &reqwest::Client, urls: &[String], caught_up: &mut BTreeSet<String>) -> bool {
-    let mut streams: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for url in urls {
+/// Whether of each stream a node had as much at some time as most nodes. One that has only a part of a stream could become its
+/// leader, and the others would forget the rest. (More than the others it may have: the server counts what it has removed.)
+async fn has_caught_up(
+    http: &reqwest::Client,
+    (own, all): (&str, &[String]),
+    caught_up: &mut BTreeSet<String>,
+) -> bool {
+    let mut streams: BTreeMap<String, Vec<(bool, u64)>> = BTreeMap::new();
+    for url in all {
         let Some(told) = ask(http, url).await else { return false };
         let accounts = told["account_details"].as_array().into_iter().flatten();
         for stream in accounts.filter_map(|account| account["stream_detail"].as_array()).flatten() {
-            let (name, state) = (stream["name"].to_string(), &stream["state"]);
-            streams.entry(name).or_default().push(json!([state["messages"], state["last_seq"]]));
+            let last = stream["state"]["last_seq"].as_u64().unwrap_or_default();
+            streams.entry(stream["name"].to_string()).or_default().push((url == own, last));
         }
     }
-    let is_same =
-        |states: &Vec<Value>| states.len() == urls.len() && states.iter().all(|state| *state == states[0]);
-    caught_up.extend(streams.iter().filter(|(_, states)| is_same(states)).map(|(name, _)| name.clone()));
+    for (name, copies) in &streams {
+        let own = copies.iter().find_map(|(is_own, last)| is_own.then_some(*last));
+        let mut all: Vec<u64> = copies.iter().map(|(_, last)| *last).collect();
+        all.sort_unstable();
+        if own >= all.get(all.len() / 2).copied() {
+            caught_up.insert(name.clone());
+        }
+    }
     streams.keys().all(|name| caught_up.contains(name))
 }
 

@@ -13,7 +13,10 @@ use crate::process::{Process, fixed_port};
 const PROGRAM: &str = "/usr/sbin/nats-server";
 
 /// Where a node tells of its streams.
-const STREAMS: &str = "/jsz?streams=true";
+const STREAMS: &str = "/jsz?streams=true&config=true";
+/// Streams whose messages are kept for less long, in nanoseconds, are not waited for: servers forget numbers of what is too old
+/// each for themselves.
+const SHORT: u64 = 3_600_000_000_000;
 
 /// Where a node listens. It stays the same over restarts.
 #[derive(Debug, Clone)]
@@ -159,7 +162,7 @@ async fn has_leader(http: &reqwest::Client, url: &str) -> bool {
 }
 
 /// Whether of each stream a node had as much at some time as most nodes. One that has only a part of a stream could become its
-/// leader, and the others would forget the rest. (More than the others it may have: the server counts what it has removed.)
+/// leader, and the others would forget the rest.
 async fn has_caught_up(
     http: &reqwest::Client,
     (own, all): (&str, &[String]),
@@ -170,6 +173,9 @@ async fn has_caught_up(
         let Some(told) = ask(http, url).await else { return false };
         let accounts = told["account_details"].as_array().into_iter().flatten();
         for stream in accounts.filter_map(|account| account["stream_detail"].as_array()).flatten() {
+            if stream["config"]["max_age"].as_u64().is_some_and(|age| age != 0 && age < SHORT) {
+                continue;
+            }
             let last = stream["state"]["last_seq"].as_u64().unwrap_or_default();
             streams.entry(stream["name"].to_string()).or_default().push((url == own, last));
         }

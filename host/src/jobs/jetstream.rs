@@ -30,6 +30,7 @@ use crate::seal::SealKeys;
 mod accepting;
 mod bodies;
 mod change;
+mod consumers;
 mod dispenser;
 mod feed;
 mod lane;
@@ -194,15 +195,6 @@ impl Shared {
         };
         shared.make_consumers().await?;
         Ok(shared)
-    }
-
-    /// Makes the consumers of all lanes, where they are not there.
-    async fn make_consumers(&self) -> Result<(), NatsError> {
-        let made = stream::iter(Lane::all()).map(|lane| async move {
-            let made = self.jobs.create_consumer(self.names.consumer_config(lane, self.lease)).await;
-            made.map(drop).map_err(|error| self.nats.refused(format!("consumer {}", lane.consumer()), &error))
-        });
-        made.buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// The next sign of a lane, if there is one now.

@@ -115,9 +115,14 @@ impl Names {
         format!("{}-requests", self.prefix)
     }
 
+    /// Where the signs of a lane stand, without the dot and the operation that follow.
+    pub(super) fn lane(&self, lane: Lane) -> String {
+        format!("{}.{}", self.prefix, lane.subject())
+    }
+
     /// Where the sign of an operation stands.
     pub(super) fn sign(&self, lane: Lane, id: OperationId) -> String {
-        format!("{}.{}.{id}", self.prefix, lane.subject())
+        format!("{}.{id}", self.lane(lane))
     }
 
     /// The operation of which this is the sign.
@@ -181,7 +186,7 @@ impl Names {
     pub(super) fn consumer_config(&self, lane: Lane, lease: Duration) -> pull::Config {
         pull::Config {
             durable_name: Some(lane.consumer()),
-            filter_subject: format!("{}.{}.*", self.prefix, lane.subject()),
+            filter_subject: format!("{}.*", self.lane(lane)),
             ack_policy: AckPolicy::Explicit,
             ack_wait: lease,
             max_deliver: -1,

@@ -53,6 +53,7 @@ impl Shared {
     pub(super) async fn sweep(&self, quiet: Duration, looks_at_bodies: bool) -> Result<(), QueueError> {
         self.make_consumers().await.map_err(unwritable)?;
         self.put_up_lost_signs(quiet).await?;
+        self.revive_consumers().await?;
         self.forget_old().await?;
         for id in self.mirror.take_forgotten(MARKS_FOR) {
             self.ledger.remove_mark(id).await?;
@@ -118,7 +119,7 @@ impl Shared {
     }
 
     /// The subjects that have messages in a stream.
-    async fn subjects(&self, stream: &Stream) -> Result<Vec<String>, QueueError> {
+    pub(super) async fn subjects(&self, stream: &Stream) -> Result<Vec<String>, QueueError> {
         let refused = |error| unwritable(self.nats.refused("the subjects of a stream".to_owned(), &error));
         let told = stream.info_with_subjects(">").await.map_err(refused)?;
         told.map_ok(|(subject, _)| subject).try_collect().await.map_err(refused)

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use async_nats::jetstream::consumer::pull;
+
 use super::super::super::record::Record;
 use super::*;
 
@@ -239,4 +241,24 @@ async fn what_ended_is_forgotten_after_its_time_and_beyond_its_number() {
     assert!(!queue.accept(scan_of_request("ada", "0")).await.unwrap().is_repeat);
     // An agent that comes later is told the same.
     assert_eq!(left(site.agent().await.list().await.unwrap()).len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_gives_out_nothing_is_made_anew() {
+    let site = Site::new().await;
+    let queue = site.agent().await;
+    let shared = &queue.shared;
+    // As it is for one that believes to have given out what the stream does not have any more: it does not see its lane.
+    for lane in Lane::of(Work::Run) {
+        let filter_subject = format!("{}.blind.*", shared.names.lane(lane));
+        let usual = shared.names.consumer_config(lane, LEASE);
+        shared.jobs.delete_consumer(&lane.consumer()).await.unwrap();
+        shared.jobs.create_consumer(pull::Config { filter_subject, ..usual }).await.unwrap();
+    }
+    let id = accept(&queue, scan("ada")).await;
+    assert!(is_idle(&queue, Work::Run).await);
+    shared.revive_consumers().await.unwrap();
+    assert_eq!(lease(&queue, Work::Run).await.id, id);
+    shared.revive_consumers().await.unwrap();
+    assert!(is_idle(&queue, Work::Run).await, "what is given out is not given out again");
 }

@@ -304,7 +304,7 @@ impl Worker {
         reached(match &step {
             Step::Outcome(_, parts) if parts.is_empty() => CrashPoint::EndStored,
             Step::Outcome(..) => CrashPoint::ResultsStored,
-            Step::Again(..) | Step::Defer(..) => CrashPoint::AgainStored,
+            Step::Again(..) | Step::Defer(..) | Step::Anew(_) => CrashPoint::AgainStored,
             Step::Delivered(_) => CrashPoint::CallbackNoted,
             Step::Finish => CrashPoint::EndStored,
             Step::Postpone(..) => CrashPoint::PostponeStored,
@@ -368,6 +368,11 @@ fn log(step: &Step) {
             code = reason.code,
             detail = reason.detail,
             "the outcome could not be delivered: a dead letter"
+        ),
+        Step::Anew(problem) => tracing::error!(
+            code = problem.code,
+            detail = problem.detail,
+            "the outcome is lost: the operation is run once more"
         ),
         Step::Finish => tracing::info!("outcome delivered"),
         Step::HandBack => tracing::info!("operation is handed back"),

@@ -9,5 +9,5 @@ async fn three_agents_on_a_cluster_lose_nothing_whatever_dies_or_is_cut() {
     let report = run(&plan, &installation).await;
     println!("{report}");
     report.expect_clean();
-    assert!(report.kills >= plan.kills && report.kills_at_work > 0, "{report}");
+    assert!(report.kills >= plan.kills && report.kills_at_work > 0 && report.cuts > 0, "{report}");
 }

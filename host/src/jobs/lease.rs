@@ -75,6 +75,8 @@ pub struct Delivery {
     pub elapsed: Duration,
     /// What came of the last try.
     pub last_failure: Option<String>,
+    /// Whether [`Step::Anew`] is possible.
+    pub may_run_anew: bool,
 }
 
 /// How far the holder of a lease has come. But for [`Step::Delivered`] each ends the lease.
@@ -95,6 +97,8 @@ pub enum Step {
     Postpone(Duration, String),
     /// The outcome could not be delivered, for this reason: it waits for an operator.
     DeadLetter(Problem),
+    /// What was to be delivered is not there any more, for this reason: the operation is to be run once more.
+    Anew(Problem),
     /// The work is given back, to be taken up by someone else at once. It counts as not begun.
     HandBack,
 }

@@ -219,6 +219,10 @@ impl Record {
                 after: outbox.after.clone().or_else(|| Some(problem.detail.clone())),
                 ..outbox.clone()
             }),
+            (State::Delivering(_), Step::Anew(problem)) if self.connection.is_some() => {
+                self.last_failure = Some(problem.clone());
+                self.waiting(now, Duration::ZERO, Some(problem.clone()))
+            }
             (State::Delivering(_), Step::HandBack) => self.state.clone(),
             (State::Delivering(outbox), Step::Delivered(n)) if *n <= outbox.parts.len() => {
                 State::Delivering(Outbox { n_delivered: *n, n_tries: 0, after: None, ..outbox.clone() })
@@ -318,8 +322,9 @@ impl Record {
     /// What is no longer needed of the connection and the callback's URL goes.
     fn erase(&mut self) {
         match self.state {
-            State::Queued { .. } | State::Running { .. } => {}
-            State::Delivering(_) | State::DeadLettered { .. } => self.connection = None,
+            // The connection as well: where the outcome is lost it has to be found once more.
+            State::Queued { .. } | State::Running { .. } | State::Delivering(_) => {}
+            State::DeadLettered { .. } => self.connection = None,
             State::Done { .. } => (self.connection, self.callback) = (None, None),
         }
     }
@@ -383,6 +388,7 @@ impl Record {
             n_tries: outbox.n_tries,
             elapsed: now.duration_since(outbox.since).unwrap_or_default(),
             last_failure: outbox.after,
+            may_run_anew: self.connection.is_some(),
         })
     }
 

@@ -18,7 +18,7 @@ impl Worker {
         for (number, part) in delivery.parts.iter().enumerate().skip(delivery.n_delivered) {
             let body = match self.parts.queue.body(lease, number).await {
                 // It will not be there the next time either.
-                Err(error @ QueueError::Damaged { .. }) => return Ok(Step::DeadLetter(Problem::of(&error))),
+                Err(error @ QueueError::Damaged { .. }) => return Ok(lost(delivery, &error)),
                 body => body?,
             };
             let callback = Callback::new(lease.id, &delivery.target, *part, body);
@@ -73,4 +73,10 @@ impl Worker {
             }
         }
     }
+}
+
+/// What is to be done where the store has lost what was to be delivered.
+fn lost(delivery: &Delivery, error: &QueueError) -> Step {
+    let problem = Problem::of(error);
+    if delivery.may_run_anew { Step::Anew(problem) } else { failed(delivery.kind, &delivery.about, problem) }
 }

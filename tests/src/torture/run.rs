@@ -78,9 +78,12 @@ pub async fn run(plan: &Plan, installation: &Installation) -> Report {
     let_in_until(if plan.kills == 0 { plan.scans } else { plan.scans / 4 });
     let callers = callers(plan, &scene, &admitted);
     let mut random = StdRng::seed_from_u64(plan.seed);
-    while report.kills < plan.kills {
+    for number in 0_usize.. {
+        if report.kills >= plan.kills {
+            break;
+        }
         Moment::choose(&mut random).wait(&scene.progress).await;
-        let strike = Strike::choose(&scene, &mut random);
+        let strike = Strike::choose(number, &scene, &mut random);
         let counts = scene.progress.counts();
         if counts.ended < counts.accepted {
             report.kills_at_work += strike.n_kills();

@@ -67,15 +67,19 @@ pub(super) enum Strike {
 }
 
 impl Strike {
-    /// One at random of those that there is something to strike for.
-    pub(super) fn choose(scene: &Scene, random: &mut StdRng) -> Self {
+    /// One at random of those that there is something to strike for. Where there is a network, one of four cuts it.
+    pub(super) fn choose(number: usize, scene: &Scene, random: &mut StdRng) -> Self {
+        if let Backend::Cluster(cluster) = &scene.backend
+            && number % 4 == 1
+        {
+            let node = random.random_range(0..cluster.n_nodes());
+            return if random.random_bool(0.5) { Self::Unplug(node) } else { Self::Isolate };
+        }
         let agent = random.random_range(0..scene.replicas.len());
         match (&scene.backend, random.random_range(0..12)) {
             (_, 0 | 1) => Self::AgentTwice(agent),
             (Backend::Jetstream(_), 2 | 3) => Self::Node(0),
             (Backend::Cluster(cluster), 2..=4) => Self::Node(random.random_range(0..cluster.n_nodes())),
-            (Backend::Cluster(cluster), 5) => Self::Unplug(random.random_range(0..cluster.n_nodes())),
-            (Backend::Cluster(_), 6) => Self::Isolate,
             _ => Self::Agent(agent),
         }
     }

@@ -105,6 +105,9 @@ impl BodyStore {
     /// A piece. A server that has just become the leader may not have it yet, so it is asked for some more times.
     async fn piece(&self, subject: &str) -> Result<Option<Bytes>, QueueError> {
         for n_tries in 1..=STALE_TRIES {
+            if n_tries > 1 {
+                sleep(STALE_WAIT).await;
+            }
             match self.stream.get_last_raw_message_by_subject(subject).await {
                 Ok(message) => return Ok(Some(message.payload)),
                 Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
@@ -112,7 +115,6 @@ impl BodyStore {
                 }
                 Err(error) => return Err(unwritable(self.nats.refused("a stored body".to_owned(), &error))),
             }
-            sleep(STALE_WAIT).await;
         }
         Ok(None)
     }

@@ -116,6 +116,7 @@ impl Shared {
                 self.post(stored).await?;
                 reached(CrashPoint::JetStreamDeliveryPosted);
             }
+            (State::Queued { .. }, Some(Held { lane: Lane::Deliveries(_), .. })) => self.post(stored).await?,
             (_, Some(held)) => {
                 reached(CrashPoint::JetStreamWaitStored);
                 let time = record.state.not_before();

@@ -100,7 +100,9 @@ impl Shared {
         let (stored, found) = match found {
             Ok(found) => found,
             Err(QueueError::Unknown { .. }) => {
-                self.leftover(&sign).await;
+                if self.leftover(&sign).await {
+                    tracing::warn!(subject = %sign.subject, "a sign without an operation is dropped");
+                }
                 return Ok(None);
             }
             Err(error @ QueueError::Damaged { .. }) => {
@@ -127,8 +129,12 @@ impl Shared {
                 self.post(&stored).await?;
                 self.acknowledge(&sign, AckKind::Ack).await;
             }
-            // Nothing goes back from being delivered to being run.
-            Found::Elsewhere => self.leftover(&sign).await,
+            // It is to be run once more. A server that is behind would show the same.
+            Found::Elsewhere => {
+                if self.leftover(&sign).await {
+                    self.post(&stored).await?;
+                }
+            }
             Found::Early(wait) => self.give_back(&sign, wait).await,
             Found::Sealed(error) => {
                 tracing::error!(operation = %id, %error, "this agent can't work at an operation");
@@ -174,15 +180,17 @@ impl Shared {
         }
     }
 
-    /// A sign that fits no record. A server that is behind would show the same, so it is looked at some more times.
-    async fn leftover(&self, sign: &Message) {
+    /// A sign that fits no record. A server that is behind would show the same, so it is looked at some more times before it is
+    /// dropped. True once it is.
+    async fn leftover(&self, sign: &Message) -> bool {
         let n_tries = sign.info().map_or(1, |info| info.delivered);
-        if n_tries >= STALE_TRIES {
-            tracing::warn!(subject = %sign.subject, "a sign without an operation is dropped");
+        let is_leftover = n_tries >= STALE_TRIES;
+        if is_leftover {
             self.acknowledge(sign, AckKind::Ack).await;
         } else {
             self.give_back(sign, STALE_WAIT).await;
         }
+        is_leftover
     }
 
     /// Gives a sign back, to be given out after this time.

@@ -53,14 +53,15 @@ fn from_each_state_there_are_these_ways_and_no_others() {
         Step::Postpone(WAIT, "no answer".to_owned()),
         Step::DeadLetter(problem()),
         Step::HandBack,
+        Step::Anew(problem()),
     ];
     // By state; what each step makes of it: q(ueued), d(elivering), D(one), X (a dead letter), - where there is no way.
     let expected = [
-        ("queued", "----------"),
-        ("running", "dDqq-----q"),
-        ("delivering", "dD-dd-DdXd"),
-        ("done", "----------"),
-        ("dead_lettered", "----------"),
+        ("queued", "-----------"),
+        ("running", "dDqq-----q-"),
+        ("delivering", "dD-dd-DdXdq"),
+        ("done", "-----------"),
+        ("dead_lettered", "-----------"),
     ];
     for (record, (state, ways)) in in_each_state(&keys).into_iter().zip(expected) {
         assert_eq!(record.state.as_str(), state);
@@ -154,6 +155,28 @@ fn what_is_delivered_begins_where_it_was_and_a_redelivery_as_well() {
 }
 
 #[test]
+fn what_is_lost_on_its_way_is_found_once_more_while_the_connection_is_there() {
+    let keys = keys();
+    let mut record = in_each_state(&keys).swap_remove(2);
+    record.step(record.fence(), &Step::Delivered(1), NOW).unwrap();
+    record.step(record.fence(), &Step::Anew(problem()), NOW).unwrap();
+    let lease = record.lease(&keys, NOW).unwrap();
+    let Task::Run(run) = lease.task else { panic!() };
+    assert_eq!((run.attempt, run.n_failures, run.last_failure), (2, 0, Some(problem())));
+    record.step(lease.fence, &Step::Outcome(success(), bodies()), NOW).unwrap();
+    let lease = record.lease(&keys, NOW).unwrap();
+    let Task::Deliver(delivery) = lease.task else { panic!() };
+    assert_eq!((delivery.n_delivered, delivery.may_run_anew), (0, true));
+    // Not after it was a dead letter.
+    record.step(lease.fence, &Step::DeadLetter(problem()), NOW).unwrap();
+    record.redeliver(NOW).unwrap();
+    let lease = record.lease(&keys, NOW).unwrap();
+    let Task::Deliver(delivery) = lease.task else { panic!() };
+    assert!(!delivery.may_run_anew);
+    assert!(record.step(lease.fence, &Step::Anew(problem()), NOW).is_err());
+}
+
+#[test]
 fn credentials_are_sealed_and_leave_when_they_are_no_longer_needed() {
     let keys = keys();
     let records = in_each_state(&keys);
@@ -163,7 +186,7 @@ fn credentials_are_sealed_and_leave_when_they_are_no_longer_needed() {
         assert_eq!(Record::from_json(text.as_bytes()).as_ref(), Ok(record));
     }
     let sealed: Vec<_> = records.iter().map(|r| (r.connection.is_some(), r.callback.is_some())).collect();
-    assert_eq!(sealed, [(true, true), (true, true), (false, true), (false, false), (false, true)]);
+    assert_eq!(sealed, [(true, true), (true, true), (true, true), (false, false), (false, true)]);
 
     let Task::Run(run) = records[0].clone().lease(&keys, NOW).unwrap().task else { panic!() };
     let connection = &run.operation.request.connection;

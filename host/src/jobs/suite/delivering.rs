@@ -8,6 +8,7 @@ behaviours![
     an_outcome_is_delivered_part_by_part,
     an_outcome_without_parts_is_the_end,
     an_outcome_that_turns_out_worse_replaces_the_first_one,
+    what_is_lost_on_its_way_is_found_once_more,
     bodies_of_all_sizes_come_back_as_they_were,
     a_dead_letter_waits_for_an_operator_and_is_delivered_as_it_was,
     who_waits_for_an_end_is_told_of_it,
@@ -64,6 +65,25 @@ async fn an_outcome_that_turns_out_worse_replaces_the_first_one(place: &impl Pla
     assert!(queue.body(&delivery, 1).await.is_err());
     queue.record(&delivery, Step::Outcome(Outcome::Failed(problem()), Vec::new())).await.unwrap();
     assert_eq!(state(&queue, id).await, "done");
+}
+
+async fn what_is_lost_on_its_way_is_found_once_more(place: &impl Place) {
+    let queue = place.open().await;
+    let id = delivering(&queue).await;
+    let lost = lease(&queue, Work::Deliver).await;
+    queue.record(&lost, Step::Delivered(1)).await.unwrap();
+    queue.record(&lost, Step::Anew(problem())).await.unwrap();
+    assert_eq!(state(&queue, id).await, "queued");
+    assert!(is_idle(&queue, Work::Deliver).await);
+    let run = lease(&queue, Work::Run).await;
+    assert_eq!((run.id, attempt(&run)), (id, (2, 0)));
+    let other = vec![(Part::Done, body("other"))];
+    queue.record(&run, Step::Outcome(Outcome::Failed(problem()), other)).await.unwrap();
+    let delivery = lease(&queue, Work::Deliver).await;
+    assert_eq!((delivery.id, arrived(&delivery)), (id, (0, 0)));
+    assert_eq!(queue.body(&delivery, 0).await, Ok(body("other")));
+    queue.record(&delivery, Step::Finish).await.unwrap();
+    assert!(is_idle(&queue, Work::Run).await && is_idle(&queue, Work::Deliver).await);
 }
 
 async fn bodies_of_all_sizes_come_back_as_they_were(place: &impl Place) {

@@ -45,6 +45,7 @@ pub(super) enum Noted {
     Finish,
     Postpone(bool),
     DeadLetter,
+    Anew,
     HandBack,
 }
 
@@ -62,6 +63,7 @@ impl Noted {
             Self::Finish => Step::Finish,
             Self::Postpone(is_long) => Step::Postpone(wait(is_long), "no answer".to_owned()),
             Self::DeadLetter => Step::DeadLetter(problem()),
+            Self::Anew => Step::Anew(problem()),
             Self::HandBack => Step::HandBack,
         }
     }
@@ -76,6 +78,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
         2 => Just(Noted::Finish),
         1 => any::<bool>().prop_map(Noted::Postpone),
         1 => Just(Noted::DeadLetter),
+        1 => Just(Noted::Anew),
         1 => Just(Noted::HandBack),
     ];
     let ask = prop_oneof![

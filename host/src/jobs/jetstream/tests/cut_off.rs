@@ -262,3 +262,18 @@ async fn a_consumer_that_gives_out_nothing_is_made_anew() {
     shared.revive_consumers().await.unwrap();
     assert!(is_idle(&queue, Work::Run).await, "what is given out is not given out again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_the_servers_have_lost_are_told_from_those_that_can_not_be_read_now() {
+    let site = Site::new().await;
+    let queue = site.agent().await;
+    accept(&queue, scan("ada")).await;
+    queue.record(&lease(&queue, Work::Run).await, outcome()).await.unwrap();
+    let delivery = lease(&queue, Work::Deliver).await;
+    queue.shared.bodies.stream().purge().await.unwrap();
+    assert!(matches!(queue.body(&delivery, 0).await, Err(QueueError::Damaged { .. })));
+    queue.record(&delivery, Step::Anew(problem())).await.unwrap();
+    queue.record(&lease(&queue, Work::Run).await, outcome()).await.unwrap();
+    let delivery = lease(&queue, Work::Deliver).await;
+    assert_eq!(queue.body(&delivery, 0).await.unwrap(), "result");
+}

@@ -47,6 +47,8 @@ struct Operation {
     n_parts: usize,
     n_delivered: usize,
     n_tries: u32,
+    /// It goes when the operation ends, and does not come back when a dead letter is delivered again.
+    has_connection: bool,
     /// The fence of the lease that holds.
     fence: Option<u64>,
 }
@@ -68,6 +70,7 @@ impl Operation {
     }
 
     fn go(&mut self, kind: Kind) {
+        self.has_connection &= !matches!(kind, Kind::Done | Kind::DeadLettered);
         (self.kind, self.fence, self.holder, self.is_later) = (kind, None, Holder::Gone, false);
     }
 }
@@ -147,6 +150,7 @@ impl Model {
             n_parts: 0,
             n_delivered: 0,
             n_tries: 0,
+            has_connection: true,
             fence: None,
         };
         self.operations.insert(id, operation);
@@ -247,6 +251,7 @@ impl Model {
                 one.go(Kind::Delivering);
                 one.is_later = is_long;
             }
+            (Kind::Delivering, Noted::Anew) if one.has_connection => one.go(Kind::Queued),
             (Kind::Delivering, Noted::HandBack) => one.go(Kind::Delivering),
             (Kind::Delivering, Noted::DeadLetter) => one.go(Kind::DeadLettered),
             _ => return Told::WrongState,

@@ -15,6 +15,9 @@ use std::time::Duration;
 use regent_transport::{Backoff, Class, Fault, Retry};
 use tokio::time::Instant;
 
+/// How long it is waited at first for the answer to a probe.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+
 /// When breakers open and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerConfig {
@@ -155,16 +158,19 @@ impl Breakers {
             return Ok(Pass { shared: Arc::clone(shared), host: host.into(), probe: None });
         };
         entry.used = entry.used.max(now);
+        let mut retry_after = Duration::MAX;
         let (left, n_opened) = match entry.state {
             State::Closed { .. } => return Ok(Pass { shared: Arc::clone(shared), host, probe: None }),
             State::Open { until, n_opened } => (until.saturating_duration_since(now), n_opened),
             State::Probing { since, n_opened, .. } => {
+                // Most probes are answered at once. Whoever finds one that is not comes back after as long again.
+                retry_after = now.duration_since(since).max(PROBE_WAIT);
                 ((since + shared.config.probe_timeout).saturating_duration_since(now), n_opened)
             }
         };
         if !left.is_zero() {
             shared.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(Open { host, retry_after: left });
+            return Err(Open { host, retry_after: retry_after.min(left) });
         }
         let probe = shared.probes.fetch_add(1, Ordering::Relaxed);
         entry.state = State::Probing { probe, since: now, n_opened };

@@ -115,7 +115,9 @@ fn make(builder: &Builder, path: &Path) -> Result<(), DatabaseError> {
 impl Store {
     /// Begins changes. One at a time.
     pub(super) fn change(&self) -> Result<Change, QueueError> {
-        let transaction = self.database.begin_write().map_err(failed)?;
+        let mut transaction = self.database.begin_write().map_err(failed)?;
+        // With one phase, damage to the newest commit looks like a commit that was cut off, and would be undone in silence.
+        transaction.set_two_phase_commit(true);
         Ok(Change { transaction })
     }
 }

@@ -296,7 +296,8 @@ async fn share_captures(scanner: Scanner, nats: &Nats, keys: SealKeys, max_bytes
     if max_bytes == 0 {
         return scanner;
     }
-    match FleetCaptures::open(nats, keys, max_bytes).await {
+    let open = async || Box::pin(FleetCaptures::open(nats, keys.clone(), max_bytes)).await;
+    match nats.patiently(open).await {
         Ok(captures) => scanner.sharing(Arc::new(captures)),
         Err(error) => {
             tracing::warn!(%error, "captures of layers are not shared: each agent reads them for itself");

@@ -81,11 +81,11 @@ pub async fn crash_at(point: &str, queue: QueueKind, installation: &Installation
         installation,
         queue,
         replicas: 1,
-        images: 8,
+        images: 11,
         seed: 1,
         failing_percent: 0,
         // More than the tries of one run.
-        faults: &[("/manifests/image-7", 5)],
+        faults: &[("/manifests/image-7", 5), ("/manifests/image-10", 5)],
         settings: &[("MAX_ACTIVE_OPERATIONS", "2"), ("REGENT_SHUTDOWN_GRACE", "3s")],
     };
     let mut scene = Scene::set(stage).await;
@@ -128,6 +128,7 @@ async fn some_of_everything(scene: &Scene) {
         ("/scan", "begun-again"),
         ("/scan", "dropped"),
         ("/scan", "cancelled"),
+        ("/scan", "put-off"),
     ]
     .into_iter()
     .enumerate()
@@ -137,7 +138,7 @@ async fn some_of_everything(scene: &Scene) {
             "pulled" => Expected::Nothing,
             "dropped" => Expected::Optional(packages),
             "rejected" => Expected::PackagesOr(packages, "callback_rejected"),
-            "cancelled" => Expected::PackagesOr(packages, "operation_cancelled"),
+            "cancelled" | "put-off" => Expected::PackagesOr(packages, "operation_cancelled"),
             _ => Expected::Packages(packages),
         };
         let operation = scene.order(&Order::new(path, &image, correlation), expected).await;
@@ -145,6 +146,10 @@ async fn some_of_everything(scene: &Scene) {
     }
     // Whatever it is by now.
     scene.client.delete(&operations["cancelled"]).await;
+    // One that waits for its next try.
+    let is_put_off = |operation: &Value| operation["notBefore"].is_string() && operation["state"] == "queued";
+    until(scene, &operations["put-off"], |operation| is_put_off(operation) || has_ended(operation)).await;
+    scene.client.delete(&operations["put-off"]).await;
     // A kill may come between a refusal and its record: then the callback was tried again, and has arrived.
     if ended(scene, &operations["redelivered"]).await == "dead_lettered" {
         scene.client.post(&format!("{}/redeliver", operations["redelivered"])).await;
@@ -198,10 +203,12 @@ async fn work(scene: &Scene, name: &str) {
 
 /// The state in which an operation has ended; `forgotten` if it is not there any more.
 async fn ended(scene: &Scene, path: &str) -> String {
-    const ENDED: [&str; 3] = ["done", "dead_lettered", "forgotten"];
-    let has_ended =
-        |operation: &Value| operation["state"].as_str().is_some_and(|state| ENDED.contains(&state));
     until(scene, path, has_ended).await["state"].as_str().unwrap_or_default().to_owned()
+}
+
+fn has_ended(operation: &Value) -> bool {
+    const ENDED: [&str; 3] = ["done", "dead_lettered", "forgotten"];
+    operation["state"].as_str().is_some_and(|state| ENDED.contains(&state))
 }
 
 /// The operation, once it is as wanted.

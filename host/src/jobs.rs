@@ -15,6 +15,7 @@ use crate::seal::SealError;
 mod embedded;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod handover;
 mod jetstream;
 mod lease;
 mod operation;

@@ -13,6 +13,7 @@ use regent_transport::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
+use super::handover::wait_for_lease;
 use super::{
     Accepted, Lease, NewOperation, OperationId, OperationView, Queue, QueueCounts, QueueError, Retention,
     Step, Wish, Work, packing,
@@ -125,33 +126,14 @@ fn keeper_gone() -> QueueError {
     QueueError::Unwritable { reason: "its keeper failed".to_owned() }
 }
 
-/// Waits for a lease. One that arrives as the wait is given up goes back at once, rather than when it runs out.
-struct LeaseWait {
-    answer: oneshot::Receiver<Result<Option<Lease>, QueueError>>,
-    commands: mpsc::Sender<Command>,
-}
-
-impl Drop for LeaseWait {
-    fn drop(&mut self) {
-        self.answer.close();
-        if let Ok(Ok(Some(lease))) = self.answer.try_recv() {
-            let _ = self.commands.try_send(Command::Return(lease.id, lease.fence));
-        }
-    }
-}
-
 impl Queue for EmbeddedQueue {
     fn accept(&self, operation: NewOperation) -> BoxFuture<'_, Result<Accepted, QueueError>> {
         Box::pin(self.ask(|reply| Command::Accept(Box::new(operation), reply)))
     }
 
     fn lease(&self, work: Work) -> BoxFuture<'_, Result<Option<Lease>, QueueError>> {
-        Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let mut wait = LeaseWait { answer, commands: self.commands.clone() };
-            self.commands.send(Command::Lease(work, reply)).await.map_err(|_| keeper_gone())?;
-            (&mut wait.answer).await.map_err(|_| keeper_gone())?
-        })
+        let ask = move |reply| Command::Lease(work, reply);
+        Box::pin(wait_for_lease(&self.commands, ask, Command::Return, keeper_gone))
     }
 
     fn repeat_of<'a>(

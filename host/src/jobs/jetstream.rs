@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::handover::wait_for_lease;
 use super::{
     Accepted, LEASE, Lease, NewOperation, OperationId, OperationView, Queue, QueueCounts, QueueError,
     Retention, Step, Wish, Work,
@@ -244,21 +245,6 @@ impl Shared {
     }
 }
 
-/// Waits for a lease. One that arrives as the wait is given up goes back at once, rather than when it runs out.
-struct LeaseWait {
-    answer: oneshot::Receiver<Result<Option<Lease>, QueueError>>,
-    asks: mpsc::Sender<Ask>,
-}
-
-impl Drop for LeaseWait {
-    fn drop(&mut self) {
-        self.answer.close();
-        if let Ok(Ok(Some(lease))) = self.answer.try_recv() {
-            let _ = self.asks.try_send(Ask::Return(lease.id, lease.fence));
-        }
-    }
-}
-
 impl Queue for JetStreamQueue {
     fn accept(&self, operation: NewOperation) -> BoxFuture<'_, Result<Accepted, QueueError>> {
         Box::pin(async move { self.shared.accept(&operation).await })
@@ -272,12 +258,7 @@ impl Queue for JetStreamQueue {
     }
 
     fn lease(&self, work: Work) -> BoxFuture<'_, Result<Option<Lease>, QueueError>> {
-        Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let mut wait = LeaseWait { answer, asks: self.asks(work).clone() };
-            self.asks(work).send(Ask::Lease(reply)).await.map_err(|_| QueueError::Closed)?;
-            (&mut wait.answer).await.map_err(|_| QueueError::Closed)?
-        })
+        Box::pin(wait_for_lease(self.asks(work), Ask::Lease, Ask::Return, || QueueError::Closed))
     }
 
     fn renew<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<Wish, QueueError>> {

@@ -8,9 +8,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::super::handover::LeaseReply;
 use super::super::{Lease, OperationId, QueueError, Step, Work};
 use super::Shared;
 use super::lane::Lane;
@@ -26,13 +27,10 @@ const FAILED_WAIT: Duration = Duration::from_secs(1);
 /// Signs without work that are dealt with in a lane before the next one has its turn.
 const MAX_LEFTOVERS: usize = 16;
 
-/// Where a lease goes.
-pub(super) type Reply = oneshot::Sender<Result<Option<Lease>, QueueError>>;
-
 /// What is asked of a dispenser.
 pub(super) enum Ask {
     /// A lease, once there is one.
-    Lease(Reply),
+    Lease(LeaseReply),
     /// A lease that nobody took.
     Return(OperationId, u64),
     /// To end.
@@ -42,7 +40,7 @@ pub(super) enum Ask {
 pub(super) struct Dispenser {
     shared: Arc<Shared>,
     work: Work,
-    waiting: VecDeque<Reply>,
+    waiting: VecDeque<LeaseReply>,
     turns: Turns,
     pauses: HashMap<Lane, Pause>,
     all_at: Instant,

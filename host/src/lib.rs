@@ -27,6 +27,7 @@ pub mod crash_point;
 pub mod jobs;
 pub mod worker;
 
+mod causes;
 pub mod seal;
 pub mod serve;
 pub mod shutdown;

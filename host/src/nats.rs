@@ -9,14 +9,16 @@ use std::time::Duration;
 use async_nats::client::Request;
 use async_nats::connection::State as Connection;
 use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::kv;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{Config as StreamConfig, Stream};
+use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, Stream};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, ConnectErrorKind};
 use bytes::Bytes;
 use regent_transport::{Class, Fault, Retry};
 use tokio::time::{Instant, sleep};
 
+use crate::causes::chain;
 use crate::settings::NatsSettings;
 
 mod claims;
@@ -28,6 +30,8 @@ pub use claims::{CLAIM, Claim, Claims};
 
 /// How long a server has to answer.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long servers remember the ids of messages, to store none twice.
+pub const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 /// How long a cluster may take to agree on what there is.
 const SETTLING: Duration = Duration::from_secs(15);
 /// The wait before a call that found nobody is tried again.
@@ -120,11 +124,6 @@ impl Nats {
         &self.prefix
     }
 
-    /// On how many servers things are stored.
-    pub fn replicas(&self) -> usize {
-        self.replicas
-    }
-
     /// The servers' addresses, without user and password.
     pub fn servers(&self) -> &str {
         &self.servers
@@ -172,6 +171,34 @@ impl Nats {
             }
             Err(error) => Err(refused(&error)),
         }
+    }
+
+    /// A bucket of the key-value store, made where it is not there, whose entries are kept for `max_age`; zero for ever. Unlike
+    /// those of usual buckets its values are read from the leader, which knows the newest.
+    ///
+    /// # Errors
+    /// [`NatsError::Refused`].
+    pub async fn bucket(
+        &self,
+        name: String,
+        max_age: Duration,
+        description: &str,
+    ) -> Result<kv::Store, NatsError> {
+        let config = StreamConfig {
+            name: format!("KV_{name}"),
+            subjects: vec![format!("$KV.{name}.>")],
+            max_messages_per_subject: 1,
+            max_age,
+            // Longer than things are kept is not allowed; zero is the server's own.
+            duplicate_window: max_age.min(DUPLICATE_WINDOW),
+            discard: DiscardPolicy::New,
+            allow_rollup: true,
+            description: Some(description.to_owned()),
+            ..StreamConfig::default()
+        };
+        self.stream(config).await?;
+        let opened = self.jetstream.get_key_value(&name).await;
+        opened.map_err(|error| self.refused(format!("bucket {name}"), &error))
     }
 
     /// Does what needs several answers, as opening a bucket that was just made: in a cluster one server may not know yet what
@@ -297,22 +324,6 @@ struct UnknownStatus(u16);
 
 fn is_absent(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some put their cause's text into their own.
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

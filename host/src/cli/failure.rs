@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use http::StatusCode;
 use regent_transport::{Class, Fault};
 
+use crate::causes::chain;
+
 /// Why a command failed: one line for people, and the number for scripts.
 #[derive(Debug)]
 pub struct Failure {
@@ -86,16 +88,11 @@ impl fmt::Display for Failure {
 impl Failure {
     /// What an error of Regent's own crates comes to: its causes in one line, its code, its class's exit code.
     fn of(fault: &dyn Fault) -> Self {
-        let mut message = fault.to_string();
-        let mut source = fault.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            if !message.contains(&text) {
-                message = format!("{message}: {text}");
-            }
-            source = cause.source();
+        Self {
+            code: fault.code().to_owned(),
+            message: chain(fault),
+            exit: Self::number(fault.class(), fault.code()),
         }
-        Self { code: fault.code().to_owned(), message, exit: Self::number(fault.class(), fault.code()) }
     }
 }
 

@@ -8,15 +8,13 @@ use async_nats::jetstream::stream;
 use std::time::Duration;
 
 use super::super::{OperationId, Priority, Work};
+use crate::nats::DUPLICATE_WINDOW;
 
 /// Buckets into which connections are shared out, and lanes of bulk operations. Each lane is a consumer, which a cluster keeps in
 /// agreement by itself: many of them make its servers slow to come up.
 pub(super) const BUCKETS: u8 = 8;
 /// Lanes of the other classes, each of several buckets: what is interactive or ready to be delivered does not wait for long.
 const FEWER_BUCKETS: u8 = 4;
-
-/// How long servers remember the ids of messages, to store none twice.
-const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 
 /// Where work of one class waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -164,20 +162,6 @@ impl Names {
             subjects: vec![format!("{}.bodies.>", self.prefix)],
             max_messages_per_subject: 1,
             description: Some("Regent: bodies of callbacks that have not arrived yet".to_owned()),
-            ..stream::Config::default()
-        }
-    }
-
-    /// A bucket of the key-value store. Unlike usual ones its values are read from the leader, which knows the newest.
-    pub(super) fn bucket_config(bucket: &str, max_age: Duration, description: &str) -> stream::Config {
-        stream::Config {
-            name: format!("KV_{bucket}"),
-            subjects: vec![format!("$KV.{bucket}.>")],
-            max_messages_per_subject: 1,
-            max_age,
-            discard: stream::DiscardPolicy::New,
-            allow_rollup: true,
-            description: Some(description.to_owned()),
             ..stream::Config::default()
         }
     }

@@ -90,17 +90,10 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Opens the buckets, and makes them where they are not there.
     pub(super) async fn open(nats: &Nats, names: &Names) -> Result<Self, NatsError> {
-        let bucket = async |bucket: String, max_age, description| {
-            nats.stream(Names::bucket_config(&bucket, max_age, description)).await?;
-            let opened = nats.jetstream().get_key_value(&bucket).await;
-            opened.map_err(|error| nats.refused(format!("bucket {bucket}"), &error))
-        };
-        Ok(Self {
-            nats: nats.clone(),
-            operations: bucket(names.operations(), Duration::ZERO, "Regent: records of operations").await?,
-            requests: bucket(names.requests(), REQUEST_AGE, "Regent: which request made which operation")
-                .await?,
-        })
+        let operations = nats.bucket(names.operations(), Duration::ZERO, "Regent: records of operations");
+        let requests =
+            nats.bucket(names.requests(), REQUEST_AGE, "Regent: which request made which operation");
+        Ok(Self { nats: nats.clone(), operations: operations.await?, requests: requests.await? })
     }
 
     /// The bucket of records.

@@ -52,10 +52,9 @@ impl Shared {
 
     /// The operation of a request, and whether an earlier one has made it.
     async fn id_of(&self, request_id: &str) -> Result<(OperationId, bool), QueueError> {
-        if let Some(id) = self.ledger.by_request(request_id).await? {
-            return Ok((id, true));
+        if let Err(no_room) = self.check_room() {
+            return self.ledger.by_request(request_id).await?.map(|id| (id, true)).ok_or(no_room);
         }
-        self.check_room()?;
         let own = OperationId::new();
         if self.ledger.note_request(request_id, own).await? {
             return Ok((own, false));

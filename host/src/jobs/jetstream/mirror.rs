@@ -185,7 +185,7 @@ impl Mirror {
                 *n += tenant.n_open;
             }
         }
-        // The remainder is less than 16.
+        // The remainder is less than `BUCKETS`.
         let own = u8::try_from(tenant % u64::from(BUCKETS)).unwrap_or_default();
         let turned = (own..BUCKETS).chain(0..own);
         turned.min_by_key(|bucket| n_open.get(usize::from(*bucket)).copied()).unwrap_or(own)

@@ -52,8 +52,11 @@ impl Shared {
     /// Sweeps once: operations that are quiet for this time have to have a sign.
     pub(super) async fn sweep(&self, quiet: Duration, looks_at_bodies: bool) -> Result<(), QueueError> {
         self.make_consumers().await.map_err(unwritable)?;
-        self.put_up_lost_signs(quiet).await?;
-        self.revive_consumers().await?;
+        let quiet = self.mirror.quiet(quiet);
+        if !quiet.is_empty() {
+            self.put_up_lost_signs(quiet).await?;
+            self.revive_consumers().await?;
+        }
         self.forget_old().await?;
         for id in self.mirror.take_forgotten(MARKS_FOR) {
             self.ledger.remove_mark(id).await?;
@@ -65,11 +68,7 @@ impl Shared {
     }
 
     /// A sign is lost when the agent died before it could put it up, or when somebody emptied the stream.
-    async fn put_up_lost_signs(&self, quiet: Duration) -> Result<(), QueueError> {
-        let quiet: Vec<(OperationId, Lane)> = self.mirror.quiet(quiet);
-        if quiet.is_empty() {
-            return Ok(());
-        }
+    async fn put_up_lost_signs(&self, quiet: Vec<(OperationId, Lane)>) -> Result<(), QueueError> {
         let signs: HashSet<String> = self.subjects(&self.jobs).await?.into_iter().collect();
         for (id, lane) in quiet {
             if signs.contains(&self.names.sign(lane, id)) {

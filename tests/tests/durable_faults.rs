@@ -39,6 +39,12 @@ impl Fixture {
         Self { scene, installation, _plugins: plugins, n_scans: 0 }
     }
 
+    /// The agent's data are on this disk.
+    fn is_on(&mut self, disk: &Disk) {
+        let agent = self.scene.replicas.pop().unwrap();
+        self.scene.replicas.push(agent.on(&disk.path(), disk.launcher()));
+    }
+
     fn agent(&mut self) -> &mut Replica {
         &mut self.scene.replicas[0]
     }
@@ -132,8 +138,7 @@ impl Fixture {
 async fn a_full_disk_takes_nothing_more_and_loses_nothing() {
     let mut fixture = Fixture::set().await;
     let disk = Disk::in_memory(256).await;
-    let agent = fixture.scene.replicas.pop().unwrap();
-    fixture.scene.replicas.push(agent.on(&disk.path(), disk.launcher()));
+    fixture.is_on(&disk);
     fixture.starts().await;
     fixture.open_scans(6).await;
     disk.fill();
@@ -149,8 +154,7 @@ async fn a_full_disk_takes_nothing_more_and_loses_nothing() {
 async fn a_disk_that_turns_read_only_takes_nothing_more_and_loses_nothing() {
     let mut fixture = Fixture::set().await;
     let disk = Disk::in_file(96).await;
-    let agent = fixture.scene.replicas.pop().unwrap();
-    fixture.scene.replicas.push(agent.on(&disk.path(), disk.launcher()));
+    fixture.is_on(&disk);
     fixture.starts().await;
     fixture.open_scans(6).await;
     disk.fail();

@@ -35,6 +35,9 @@ async fn a_cluster_has_a_leader_again_after_a_node_was_killed_or_cut_off() {
     assert!(!is_reachable(&urls[0]).await);
     assert!(is_reachable(&urls[1]).await);
     cluster.network().heal();
+    // Neighbours that were asked for in vain are asked for again a moment later.
+    let reached = async { while !is_reachable(&urls[0]).await {} };
+    tokio::time::timeout(Duration::from_secs(10), reached).await.expect("it is plugged in again");
     // What is cut off from the others is still reached from here.
     cluster.network().isolate();
     assert!(is_reachable(&urls[0]).await);

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::registry::{self, Registry, ResolvedImage};
+use crate::scanning::{Progress, ProgressEvent};
 
 /// Where writers of layouts put a tag (image-spec 1.1, annotations.md).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -75,6 +76,7 @@ pub async fn write(
     image: &ResolvedImage,
     directory: &Path,
     tag: Option<&Tag>,
+    progress: &dyn Progress,
 ) -> Result<(), Error> {
     let occupied = || Error::Occupied { path: directory.to_owned() };
     match std::fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
@@ -95,8 +97,10 @@ pub async fn write(
     let root = staging.path();
     let config = &image.image.config;
     write_file(&blob_path(root, config), &image.config_raw).await?;
-    for layer in &image.image.layers {
-        write_layer(registry, image, layer, &blob_path(root, layer)).await?;
+    for (place, layer) in image.image.layers.iter().enumerate() {
+        let came = |n_bytes| progress.event(ProgressEvent::LayerBytes { layer: place, n_bytes });
+        write_layer(registry, image, layer, &blob_path(root, layer), came).await?;
+        progress.event(ProgressEvent::LayerDone { layer: place, cached: false });
     }
     let mut descriptor = image.manifest.descriptor();
     write_file(&blob_path(root, &descriptor), &image.manifest.raw).await?;
@@ -132,6 +136,7 @@ async fn write_layer(
     image: &ResolvedImage,
     layer: &Descriptor,
     path: &Path,
+    came: impl Fn(u64) + Send + Sync,
 ) -> Result<(), Error> {
     if path.exists() {
         return Ok(()); // the same layer twice
@@ -141,6 +146,7 @@ async fn write_layer(
     let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
     let mut blob = registry.open_blob(&image.repository, layer, Verify::AtEnd).await?;
     while let Some(piece) = blob.chunk().await? {
+        came(piece.len() as u64);
         file.write_all(&piece).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)

@@ -72,6 +72,11 @@ pub enum ProgressEvent<'a> {
         /// How many bytes, since the last time.
         n_bytes: u64,
     },
+    /// Bytes of a layer are there, and wait for the thread that reads them.
+    LayerHeld {
+        /// Which layer.
+        layer: usize,
+    },
     /// A layer is done.
     LayerDone {
         /// Which layer.
@@ -79,7 +84,7 @@ pub enum ProgressEvent<'a> {
         /// Whether its capture was at hand, so that nothing was read.
         cached: bool,
     },
-    /// All layers are there.
+    /// All layers are there; once more when some were read again.
     Analyzing,
 }
 
@@ -196,7 +201,6 @@ impl Scanner {
         let reading = started.elapsed();
         let started = Instant::now();
 
-        progress.event(ProgressEvent::Analyzing);
         let mut findings = analyze_layers(&layers, &mut read, &limits.layer, interest).await?;
         findings.gaps.extend(read.gaps);
         let cost = Cost {
@@ -225,6 +229,7 @@ async fn analyze_layers(
     interest: &Arc<Interest>,
 ) -> Result<Findings, Error> {
     for round in 0..=MAX_ROUNDS {
+        layers.progress().event(ProgressEvent::Analyzing);
         let (given, own, interest) = (read.captured.clone(), limits.clone(), Arc::clone(interest));
         let is_last = round == MAX_ROUNDS;
         let step = tokio::task::spawn_blocking(move || {

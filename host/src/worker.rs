@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use regent_transport::{Backoff, Pause, Retry, RetryPolicy, Until};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument as _;
@@ -25,7 +25,7 @@ use crate::drivers::Drivers;
 use crate::jobs::{Lease, OperationKind, Outcome, Queue, QueueError, Step, Task, Wish, Work};
 use crate::scanning::{ScanLimits, Scanner};
 use crate::telemetry::Metrics;
-use place::Place;
+use place::{Place, Places};
 
 mod deliver;
 mod place;
@@ -148,15 +148,14 @@ impl fmt::Debug for WorkerParts {
 
 /// Takes work of one kind while there is room, and owns its tasks.
 async fn dispatch(worker: Arc<Worker>, work: Work, n_at_once: usize) {
-    let room = Arc::new(Semaphore::new(n_at_once.min(Semaphore::MAX_PERMITS)));
-    let waiting = Arc::new(Semaphore::new(n_at_once.min(Semaphore::MAX_PERMITS)));
+    let places = Places::new(n_at_once);
     let mut tasks = JoinSet::new();
     let mut n_failures = 0;
     loop {
         while tasks.try_join_next().is_some() {}
         let next = async {
-            let permit = Arc::clone(&room).acquire_owned().await.ok()?; // never: it is not closed
-            Some((worker.parts.queue.lease(work).await, permit))
+            let place = places.free().await?;
+            Some((worker.parts.queue.lease(work).await, place))
         };
         let next = tokio::select! {
             biased;
@@ -164,9 +163,9 @@ async fn dispatch(worker: Arc<Worker>, work: Work, n_at_once: usize) {
             next = next => next,
         };
         match next {
-            Some((Ok(Some(lease)), permit)) => {
+            Some((Ok(Some(lease)), place)) => {
                 n_failures = 0;
-                let (worker, place) = (Arc::clone(&worker), Place::new(permit, Arc::clone(&waiting)));
+                let worker = Arc::clone(&worker);
                 tasks.spawn(async move { worker.work_at(lease, place).await });
             }
             Some((Ok(None), _)) | None => break,
@@ -224,7 +223,6 @@ impl Worker {
             let ended = tokio::select! {
                 biased;
                 stop = self.stop(&lease) => Err(stop),
-                never = place.give_up_when_idle(), if matches!(lease.task, Task::Run(_)) => match never {},
                 step = AssertUnwindSafe(self.steps(&lease, &place)).catch_unwind() => {
                     Ok(step.unwrap_or_else(|_| Ok(internal(&lease, kind, &about))))
                 }
@@ -304,7 +302,7 @@ impl Worker {
         reached(match &step {
             Step::Outcome(_, parts) if parts.is_empty() => CrashPoint::EndStored,
             Step::Outcome(..) => CrashPoint::ResultsStored,
-            Step::Again(..) | Step::Defer(..) | Step::Anew(_) => CrashPoint::AgainStored,
+            Step::Again(..) | Step::Defer(..) | Step::Yield(..) | Step::Anew(_) => CrashPoint::AgainStored,
             Step::Delivered(_) => CrashPoint::CallbackNoted,
             Step::Finish => CrashPoint::EndStored,
             Step::Postpone(..) => CrashPoint::PostponeStored,
@@ -356,6 +354,13 @@ fn log(step: &Step) {
         ),
         Step::Defer(wait, problem) => {
             tracing::info!(code = problem.code, seconds = wait.as_secs_f64(), "operation is put off");
+        }
+        Step::Yield(wait, problem) => {
+            tracing::debug!(
+                code = problem.code,
+                seconds = wait.as_secs_f64(),
+                "operation waits for its turn"
+            );
         }
         Step::Postpone(wait, reason) => {
             tracing::warn!(

@@ -421,6 +421,12 @@ pub const CODES: &[Code] = &[
         "Look at what answers under the registry's address; it sends more than a registry would.",
     ),
     row(
+        "registry_slow",
+        503,
+        "The registry is slow",
+        "Look at the registry: its operations wait for it, and are taken up in turn.",
+    ),
+    row(
         "registry_timeout",
         504,
         "The registry did not answer in time",

@@ -51,7 +51,7 @@ impl Progress for Shown {
                     bar.finish_with_message(if cached { "known" } else { "read" });
                 }
             }
-            (ProgressEvent::Analyzing, _) => {}
+            (ProgressEvent::LayerHeld { .. } | ProgressEvent::Analyzing, _) => {}
         }
     }
 }

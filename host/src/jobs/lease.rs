@@ -89,6 +89,9 @@ pub enum Step {
     Again(Duration, Problem),
     /// What the work needs is known to be out of order: it is to be looked at again after this time. It counts as not begun.
     Defer(Duration, Problem),
+    /// It is not its turn: a run is to be looked at again after this time. It counts as not begun, and if it was never begun
+    /// otherwise, neither does the time so far.
+    Yield(Duration, Problem),
     /// This many parts have arrived. The lease goes on.
     Delivered(usize),
     /// All parts have arrived.

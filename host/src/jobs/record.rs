@@ -209,6 +209,13 @@ impl Record {
                 self.attempts = self.attempts.saturating_sub(1);
                 self.waiting(now, *wait, Some(problem.clone()))
             }
+            (State::Running { .. }, Step::Yield(wait, problem)) => {
+                self.attempts = self.attempts.saturating_sub(1);
+                if self.attempts == 0 {
+                    self.begun_at = None;
+                }
+                self.waiting(now, *wait, Some(problem.clone()))
+            }
             (State::Running { .. }, Step::HandBack) => {
                 self.attempts = self.attempts.saturating_sub(1);
                 self.waiting(now, Duration::ZERO, None)

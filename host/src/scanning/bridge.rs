@@ -49,6 +49,11 @@ impl Feed {
         Ok(())
     }
 
+    /// Whether [`give`](Self::give) would wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.capacity() == 0
+    }
+
     /// Says that this was all.
     pub(super) async fn end(self) -> Result<(), ReaderGone> {
         self.0.send(Message::End).await.map_err(|_| ReaderGone)
@@ -104,6 +109,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_channel_makes_the_sender_wait_until_the_reader_is_gone() {
         let (feed, reader) = bridge();
+        assert!(!feed.is_full());
         let endless = async { while feed.give(Bytes::from_static(b"x")).await.is_ok() {} };
         tokio::pin!(endless);
         assert!(futures_util::poll!(&mut endless).is_pending());

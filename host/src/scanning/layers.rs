@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use regent_distribution::Verify;
 use regent_oci::{Descriptor, DiffId, RepositoryName, annotation};
@@ -13,7 +14,7 @@ use regent_scan::{
 
 use regent_transport::Fault as _;
 
-use super::bridge::bridge;
+use super::bridge::{Feed, ReaderGone, bridge};
 use super::captures::Captures;
 use super::parts::Parts;
 use super::store::{CaptureKey, CaptureStore, Sighting};
@@ -96,6 +97,19 @@ impl<'a> Layers<'a> {
 
     pub(super) fn limits(&self) -> &Limits {
         self.limits
+    }
+
+    /// Who is told of what happens.
+    pub(super) fn progress(&self) -> &dyn Progress {
+        self.progress
+    }
+
+    /// Hands bytes of a layer to the thread that reads it.
+    pub(super) async fn hand_over(&self, layer: usize, bytes: Bytes, feed: &Feed) -> Result<(), ReaderGone> {
+        if feed.is_full() {
+            self.progress.event(ProgressEvent::LayerHeld { layer });
+        }
+        feed.give(bytes).await
     }
 
     /// Counts bytes of a layer that came.
@@ -325,7 +339,7 @@ impl<'a> Layers<'a> {
             let mut blob = self.registry.open_blob(&self.image.repository, layer, Verify::ByConsumer).await?;
             while let Some(bytes) = blob.chunk().await? {
                 self.fetched(i, bytes.len() as u64);
-                if feed.give(bytes).await.is_err() {
+                if self.hand_over(i, bytes, &feed).await.is_err() {
                     return Ok(()); // the thread has ended, and says why
                 }
             }

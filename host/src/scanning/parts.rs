@@ -67,7 +67,7 @@ impl Parts<'_> {
         let download = async move {
             let mut fetched = stream::iter(pieces).map(|piece| self.fetch(piece)).buffered(PIECES_AT_ONCE);
             while let Some(bytes) = fetched.next().await {
-                if feed.give(bytes?).await.is_err() {
+                if self.layers.hand_over(self.place, bytes?, &feed).await.is_err() {
                     return Ok(()); // the thread has ended, and says why
                 }
             }

@@ -11,7 +11,8 @@ use regent_transport::{Fault, Retry};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use super::{Place, Worker, WorkerParts, cancelled, failed};
+use super::place::{Crowded, Place};
+use super::{Worker, WorkerParts, cancelled, failed};
 use crate::api::problem::Problem;
 use crate::breaker::Sign;
 use crate::callbacks::{self, About, Part};
@@ -37,6 +38,26 @@ struct Failure {
     retry: Retry,
     /// What it says of the registry.
     sign: Sign,
+}
+
+/// Why there is no outcome.
+enum Halt {
+    /// It was tried.
+    Failed(Failure),
+    /// It is not its turn.
+    Crowded(Crowded),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Crowded> for Halt {
+    fn from(crowded: Crowded) -> Self {
+        Self::Crowded(crowded)
+    }
 }
 
 impl Failure {
@@ -72,7 +93,8 @@ impl Worker {
         let started = Instant::now();
         match self.attempt(operation, place).await {
             Ok(finished) => Step::Outcome(Outcome::Succeeded(finished.summary), finished.parts),
-            Err(failure) => {
+            Err(Halt::Crowded(crowded)) => Step::Yield(crowded.turn, slow(crowded.to_string())),
+            Err(Halt::Failed(failure)) => {
                 let elapsed = run.elapsed + started.elapsed();
                 let n_tries = run.n_failures.saturating_add(1);
                 let was_left_alone = failure.problem.code == "circuit_open";
@@ -94,15 +116,20 @@ impl Worker {
         }
     }
 
-    /// Tries once, unless the registry is left alone.
-    async fn attempt(&self, operation: &Operation, place: &Place) -> Result<Finished, Failure> {
-        let opened = self.parts.drivers.open(&operation.request.connection).await;
-        let registry = opened.map_err(|error| Failure::of(&error, error.driver()))?;
+    /// Tries once, unless the registry is left alone or has enough to do.
+    async fn attempt(&self, operation: &Operation, place: &Place) -> Result<Finished, Halt> {
+        let connection = &operation.request.connection;
+        place.belong_to(&connection.host())?;
+        let opening = async {
+            let opened = self.parts.drivers.open(connection).await;
+            opened.map_err(|error| Failure::of(&error, error.driver()))
+        };
+        let registry = unless_stalled(place, opening).await?;
         let pass = self.parts.breakers.admit(registry.host());
         let pass = pass.map_err(|open| Failure::of(&open, Some(&registry.driver().name)))?;
-        let outcome = self.guarded(operation, &registry, place).await;
+        let outcome = unless_stalled(place, self.guarded(operation, &registry, place)).await;
         pass.tell(outcome.as_ref().map_or_else(|failure| failure.sign, |_| Sign::Alive));
-        outcome
+        Ok(outcome?)
     }
 
     /// Does what was asked for, within the limits of time; a panic is a failure like others.
@@ -115,7 +142,7 @@ impl Worker {
         let work = async {
             match operation.request.kind {
                 OperationKind::Scan | OperationKind::Discover => self.scan(operation, registry, place).await,
-                OperationKind::Pull => self.pull(operation, registry).await,
+                OperationKind::Pull => self.pull(operation, registry, place).await,
             }
         };
         let deadline = self.parts.run_deadline;
@@ -152,7 +179,12 @@ impl Worker {
         reported.map_err(|_| internal())?.map_err(Failure::of_ours)
     }
 
-    async fn pull(&self, operation: &Operation, registry: &Arc<Registry>) -> Result<Finished, Failure> {
+    async fn pull(
+        &self,
+        operation: &Operation,
+        registry: &Arc<Registry>,
+        place: &Place,
+    ) -> Result<Finished, Failure> {
         let request = &operation.request;
         let started = Instant::now();
         let platform = request.options.platform.as_ref().or(request.platform.as_ref());
@@ -172,7 +204,7 @@ impl Worker {
         let digest = &image.manifest.digest;
         let directory =
             self.parts.layers_dir.join(format!("{}-{}", digest.algorithm().as_str(), digest.hex()));
-        let fetched_bytes = match layout::write(registry, &image, &directory, None).await {
+        let fetched_bytes = match layout::write(registry, &image, &directory, None, place).await {
             Ok(()) => size_bytes,
             Err(layout::Error::Occupied { .. }) => 0, // it appears as a whole or not at all
             Err(error) => return Err(Failure::of(&error, Some(&registry.driver().name))),
@@ -189,6 +221,25 @@ impl Worker {
         };
         Ok(Finished { summary, parts: Vec::new() })
     }
+}
+
+/// The same, unless too little comes for too long while enough others wait: what has come of it is given up then.
+async fn unless_stalled<T>(
+    place: &Place,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = place.stalled() => {
+            let problem = slow("next to nothing comes of the registry, and others wait already".to_owned());
+            Err(Failure { problem, retry: Retry::Backoff, sign: Sign::Failing })
+        }
+    }
+}
+
+fn slow(detail: String) -> Problem {
+    Problem::new("registry_slow", detail)
 }
 
 /// Findings → results → callbacks. Blocking.

@@ -210,6 +210,10 @@ impl Bench {
     }
 
     async fn ask(&self, kind: OperationKind, image: &str) -> OperationId {
+        self.ask_at("images.example", kind, image).await
+    }
+
+    async fn ask_at(&self, registry: &str, kind: OperationKind, image: &str) -> OperationId {
         let operation = NewOperation {
             request_id: None,
             kind,
@@ -217,7 +221,10 @@ impl Bench {
             image: image.parse().unwrap(),
             requested_name: image.to_owned(),
             platform: None,
-            connection: Connection::new("images-cr", []),
+            connection: Connection::new(
+                "images-cr",
+                [("registryBase".to_owned(), registry.to_owned().into())],
+            ),
             callback: (kind != OperationKind::Pull).then(|| target(&self.sink.url)),
             correlation_id: Some("corrélation".to_owned()),
             options: ScanOptions::parse(serde_json::Map::new(), Compat::default()).unwrap(),
@@ -435,4 +442,31 @@ async fn a_run_has_its_time_and_one_that_fails_in_passing_is_begun_again() {
     assert_eq!(code(&view), Some("registry_unavailable"));
     assert!(view.attempts > 2, "{view:?}");
     assert_eq!(bench.sink.paths(), [DONE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_hangs_does_not_hold_up_the_others_whatever_is_asked_of_it() {
+    let mut bench = Bench::new().await;
+    bench.parts.run_deadline = Duration::from_secs(20);
+    let (mut hanging, mut quick) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        hanging.push(bench.ask_at("slow.example", OperationKind::Scan, "hang:1").await);
+        quick.push(bench.ask_at("quick.example", OperationKind::Scan, "team/app:1").await);
+    }
+    let workers = Workers::start(1, bench.parts.clone());
+    for id in quick {
+        assert_eq!(code(&bench.queue.ended(id).await.unwrap()), None);
+    }
+    let mut states = Vec::new();
+    for id in &hanging {
+        let view = bench.queue.operation(*id).await.unwrap();
+        states.push((view.state.as_str(), view.attempts));
+    }
+    states.sort_unstable();
+    assert_eq!(states, [("queued", 0), ("queued", 0), ("running", 1), ("running", 1)]);
+    // Those that were not taken up come to their turn.
+    for id in hanging {
+        assert_eq!(code(&bench.queue.ended(id).await.unwrap()), Some("registry_timeout"));
+    }
+    workers.drain(Duration::from_secs(10)).await;
 }

@@ -20,6 +20,8 @@ pub struct Report {
     pub taken: usize,
     /// Callbacks that were taken again under the same key.
     pub duplicates: usize,
+    /// Callbacks of a second run, after the store had lost the outcome of the first: the same content under the same key.
+    pub anew: usize,
     /// Callbacks that the sink refused, or left without its answer.
     pub refused: usize,
     /// Requests that were sent again since they got no answer.
@@ -58,7 +60,8 @@ impl fmt::Display for Report {
             ("  while operations were open", self.kills_at_work),
             ("network cuts", self.cuts),
             ("callbacks taken", self.taken),
-            ("  again, same key and bytes", self.duplicates),
+            ("  again under the same key", self.duplicates),
+            ("  of another run", self.anew),
             ("callbacks refused", self.refused),
             ("requests repeated", self.repeated),
             ("requests put off (429, 503)", self.put_off),

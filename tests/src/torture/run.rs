@@ -8,7 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::backend::QueueKind;
+use super::backend::{Backend, QueueKind};
 use super::client::{Client, Order};
 use super::fleet::{Fleet, Member};
 use super::ledger::{Expected, Ledger};
@@ -154,6 +154,11 @@ pub(super) async fn finish(
     report.operations = scene.ledger.len();
     report.lost = verdict.lost.len();
     (report.taken, report.duplicates, report.refused) = (tally.taken, tally.duplicates, tally.refused);
+    report.anew = tally.anew.len();
+    // Only a cluster whose servers are killed before they agree loses what it has confirmed.
+    if !matches!(scene.backend, Backend::Cluster(_)) {
+        report.wrong.extend(tally.anew.iter().map(|name| format!("{name} came with other bytes")));
+    }
     report.repeated = scene.client.n_repeated();
     report.put_off = scene.client.n_put_off();
     report

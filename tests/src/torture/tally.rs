@@ -16,6 +16,8 @@ pub struct Callback {
     pub part: String,
     /// SHA-256 of the body.
     pub digest: [u8; 32],
+    /// SHA-256 of what it says, without what the run has cost: equal for two runs of one operation.
+    content: [u8; 32],
     /// The body.
     pub body: Value,
 }
@@ -34,7 +36,8 @@ impl Callback {
             return Err(format!("{key}: the body is of operation {}", parsed["operationId"]));
         }
         let digest = Sha256::digest(body).into();
-        Ok(Self { operation: operation.to_owned(), part: part.to_owned(), digest, body: parsed })
+        let content = Sha256::digest(without_costs(&parsed).to_string()).into();
+        Ok(Self { operation: operation.to_owned(), part: part.to_owned(), digest, content, body: parsed })
     }
 
     /// The correlation ID of the request.
@@ -48,6 +51,18 @@ impl Callback {
     }
 }
 
+/// The body without durations, and without what was at hand in place of being fetched.
+fn without_costs(body: &Value) -> Value {
+    let mut body = body.clone();
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("durations");
+    }
+    if let Some(counts) = body.get_mut("counts").and_then(Value::as_object_mut) {
+        counts.retain(|name, _| name == "scanResults" || name == "layers");
+    }
+    body
+}
+
 /// What arrived of one operation.
 #[derive(Debug, Clone, Default)]
 pub struct Arrived {
@@ -57,8 +72,8 @@ pub struct Arrived {
     pub status: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
-    /// Bodies by part, taken or only tried.
-    bodies: BTreeMap<String, [u8; 32]>,
+    /// Bodies by part, taken or only tried: their bytes, and their content.
+    bodies: BTreeMap<String, ([u8; 32], [u8; 32])>,
     /// Parts that were taken.
     taken: BTreeSet<String>,
 }
@@ -74,6 +89,9 @@ pub struct Tally {
     pub taken: usize,
     /// Callbacks that were taken once more, under the same key and with the same bytes.
     pub duplicates: usize,
+    /// Callbacks that came with the same content as before under the same key, but for what the run has cost: the operation
+    /// was run once more, since its store had lost the outcome.
+    pub anew: Vec<String>,
     /// Bytes in the bodies of callbacks that were taken.
     pub bytes: u64,
     /// What may not happen.
@@ -81,12 +99,16 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Notes a callback, whatever becomes of it: what is sent under one key is always the same.
+    /// Notes a callback, whatever becomes of it: what is sent under one key always says the same.
     pub fn tried(&mut self, callback: &Callback) {
         let arrived = self.operations.entry(callback.operation.clone()).or_default();
-        let known = *arrived.bodies.entry(callback.part.clone()).or_insert(callback.digest);
-        if known != callback.digest {
-            self.wrong.push(format!("{}/{} came with other bytes", callback.operation, callback.part));
+        let given = (callback.digest, callback.content);
+        let (digest, content) = *arrived.bodies.entry(callback.part.clone()).or_insert(given);
+        let name = || format!("{}/{}", callback.operation, callback.part);
+        if content != callback.content {
+            self.wrong.push(format!("{} came with other content", name()));
+        } else if digest != callback.digest {
+            self.anew.push(name());
         }
     }
 
@@ -146,7 +168,7 @@ mod tests {
             (vec![("a/result-0", &result), ("a/done", &done(1)), ("a/done", &done(1))], None),
             (vec![("a/done", &done(1)), ("a/result-0", &result)], Some("ended after 0 results")),
             (vec![("a/done", &done(0)), ("a/result-0", &result)], Some("after the operation's last")),
-            (vec![("a/result-0", &result), ("a/result-0", &other)], Some("other bytes")),
+            (vec![("a/result-0", &result), ("a/result-0", &other)], Some("other content")),
         ] {
             let mut tally = Tally::default();
             for (key, body) in callbacks {
@@ -157,6 +179,26 @@ mod tests {
             assert_eq!(tally.wrong.is_empty(), wrong.is_none(), "{:?}", tally.wrong);
             let first = tally.wrong.first().cloned().unwrap_or_default();
             assert!(first.contains(wrong.unwrap_or_default()), "{first}");
+        }
+    }
+
+    #[test]
+    fn another_run_is_told_from_another_result() {
+        let cost = |milliseconds: u64, status: &str| {
+            json!({
+                "operationId": "a", "status": status, "durations": { "readingMs": milliseconds },
+                "counts": { "scanResults": 0, "layers": 1, "cachedLayers": milliseconds % 2 },
+            })
+        };
+        let mut tally = Tally::default();
+        for (body, n_anew, n_wrong) in [
+            (cost(1, "succeeded"), 0, 0),
+            (cost(1, "succeeded"), 0, 0),
+            (cost(2, "succeeded"), 1, 0),
+            (cost(1, "failed"), 1, 1),
+        ] {
+            tally.tried(&callback("a/done", &body));
+            assert_eq!((tally.anew.len(), tally.wrong.len()), (n_anew, n_wrong), "{body}");
         }
     }
 

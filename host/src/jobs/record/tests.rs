@@ -54,14 +54,15 @@ fn from_each_state_there_are_these_ways_and_no_others() {
         Step::DeadLetter(problem()),
         Step::HandBack,
         Step::Anew(problem()),
+        Step::Yield(WAIT, problem()),
     ];
     // By state; what each step makes of it: q(ueued), d(elivering), D(one), X (a dead letter), - where there is no way.
     let expected = [
-        ("queued", "-----------"),
-        ("running", "dDqq-----q-"),
-        ("delivering", "dD-dd-DdXdq"),
-        ("done", "-----------"),
-        ("dead_lettered", "-----------"),
+        ("queued", "------------"),
+        ("running", "dDqq-----q-q"),
+        ("delivering", "dD-dd-DdXdq-"),
+        ("done", "------------"),
+        ("dead_lettered", "------------"),
     ];
     for (record, (state, ways)) in in_each_state(&keys).into_iter().zip(expected) {
         assert_eq!(record.state.as_str(), state);
@@ -106,6 +107,28 @@ fn only_the_newest_lease_holds() {
 }
 
 #[test]
+fn time_counts_from_the_first_attempt_that_was_begun() {
+    let keys = keys();
+    let elapsed = |record: &mut Record, after: u32| {
+        let lease = record.lease(&keys, NOW + WAIT * after).unwrap();
+        let Task::Run(run) = lease.task else { panic!("{record:?}") };
+        (lease.fence, run.elapsed)
+    };
+    let mut record = Record::new(&scan("ada"), &keys, NOW);
+    for (after, step, expected) in [
+        (0, Step::Yield(WAIT, problem()), Duration::ZERO),
+        (1, Step::Defer(WAIT, problem()), Duration::ZERO),
+        (3, Step::Again(WAIT, problem()), WAIT * 2),
+        (4, Step::Yield(WAIT, problem()), WAIT * 3),
+        (5, Step::Again(WAIT, problem()), WAIT * 4),
+    ] {
+        let (fence, time) = elapsed(&mut record, after);
+        assert_eq!(time, expected, "{step:?}");
+        record.step(fence, &step, NOW).unwrap();
+    }
+}
+
+#[test]
 fn attempts_count_what_was_begun_and_a_time_to_wait_is_kept() {
     let keys = keys();
     let mut record = Record::new(&scan("ada"), &keys, NOW);
@@ -113,6 +136,7 @@ fn attempts_count_what_was_begun_and_a_time_to_wait_is_kept() {
     let rows = [
         (Step::HandBack, 0, 0, false),
         (Step::Defer(WAIT, problem()), 0, 0, true),
+        (Step::Yield(WAIT, problem()), 0, 0, true),
         (Step::Again(WAIT, problem()), 1, 1, true),
         (Step::Again(Duration::ZERO, problem()), 2, 2, false),
     ];

@@ -41,6 +41,7 @@ pub(super) enum Noted {
     Outcome(usize),
     Again(bool),
     Defer(bool),
+    Yield(bool),
     Delivered(usize),
     Finish,
     Postpone(bool),
@@ -59,6 +60,7 @@ impl Noted {
             }
             Self::Again(is_long) => Step::Again(wait(is_long), problem()),
             Self::Defer(is_long) => Step::Defer(wait(is_long), problem()),
+            Self::Yield(is_long) => Step::Yield(wait(is_long), problem()),
             Self::Delivered(n) => Step::Delivered(n),
             Self::Finish => Step::Finish,
             Self::Postpone(is_long) => Step::Postpone(wait(is_long), "no answer".to_owned()),
@@ -74,6 +76,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
         4 => (0..3_usize).prop_map(Noted::Outcome),
         1 => any::<bool>().prop_map(Noted::Again),
         1 => any::<bool>().prop_map(Noted::Defer),
+        1 => any::<bool>().prop_map(Noted::Yield),
         1 => (0..4_usize).prop_map(Noted::Delivered),
         2 => Just(Noted::Finish),
         1 => any::<bool>().prop_map(Noted::Postpone),

@@ -231,7 +231,7 @@ impl Model {
                 one.n_failures += 1;
                 wait(one, is_long);
             }
-            (Kind::Running, Noted::Defer(is_long)) => {
+            (Kind::Running, Noted::Defer(is_long) | Noted::Yield(is_long)) => {
                 one.attempts -= 1;
                 wait(one, is_long);
             }

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: installs what the tests need and passes all of them.
 
+use std::num::NonZero;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::command::{self, cargo, workspace};
 use crate::tools;
@@ -30,23 +31,29 @@ fn fuzz(seconds: u32) -> Result<()> {
     targets.sort();
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", tools::folder().join("bin").display());
-    for target in targets {
-        let corpus = folder.join("corpus").join(&target);
-        std::fs::create_dir_all(&corpus)?;
-        let seeds = folder.join("seeds").join(&target);
-        run_target(&folder, &path, &target, &corpus, &seeds, seconds)?;
+    let build = ["fuzz", "build", "-s", "none", "--fuzz-dir"];
+    command::run(cargo().args(build).arg(&folder).env("PATH", &path))?;
+    // Each takes one core and the same time.
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+    for some in targets.chunks(at_once) {
+        std::thread::scope(|scope| {
+            let (folder, path) = (&folder, &path);
+            let running: Vec<_> = some
+                .iter()
+                .map(|target| scope.spawn(move || run_target(folder, path, target, seconds)))
+                .collect();
+            running
+                .into_iter()
+                .try_for_each(|one| one.join().map_err(|_| anyhow!("a fuzz target's run panicked"))?)
+        })?;
     }
     Ok(())
 }
 
-fn run_target(
-    folder: &Path,
-    path: &str,
-    target: &str,
-    corpus: &Path,
-    seeds: &Path,
-    seconds: u32,
-) -> Result<()> {
+fn run_target(folder: &Path, path: &str, target: &str, seconds: u32) -> Result<()> {
+    let corpus = folder.join("corpus").join(target);
+    std::fs::create_dir_all(&corpus)?;
+    let seeds = folder.join("seeds").join(target);
     command::run(
         cargo()
             .args(["fuzz", "run", "-s", "none", "--fuzz-dir"])

@@ -15,6 +15,7 @@ pub mod api;
 pub mod connection;
 
 pub mod breaker;
+pub mod disk_cache;
 pub mod drivers;
 pub mod http;
 pub mod layout;

@@ -1,15 +1,18 @@
 //! From an image reference to findings.
 //!
 //! The image is resolved, its size checked, and its layers are read, each as a stream in constant memory
-//! (`bridge`), or in parts where that is enough (`parts`), or taken from the captures of earlier scans (`captures`). The captures are laid over each other and
+//! (`bridge`), or in parts where that is enough (`parts`), or taken from the captures of earlier scans (`captures`, and below them `store`). The captures are laid over each other and
 //! analyzed. A link that leads to a file which no one asked for means that its layer is read once more.
 
 mod attestations;
 mod bridge;
 mod captures;
+mod disk;
 mod error;
 mod fleet;
+mod form;
 mod layers;
+mod levels;
 mod names;
 mod parts;
 mod store;
@@ -22,8 +25,10 @@ use regent_oci::{ImageRef, Platform};
 use regent_report::{Compat, Digests, ImageFacts, ImageName, Options, ScanResponse, scan_result};
 use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analyze, attribute};
 
+pub use disk::DiskCaptures;
 pub use error::Error;
 pub use fleet::FleetCaptures;
+pub use levels::Levels;
 pub use store::{CaptureKey, CaptureStore, Sighting, Turn};
 
 use crate::registry::{Registry, ResolvedImage};
@@ -160,7 +165,8 @@ impl Scanner {
         Self { reads_attestations: compat == Compat::V9_20, ..self }
     }
 
-    /// The same, with captures of others, and for others.
+    /// The same, with captures that others have made, or this process before: of the disk ([`DiskCaptures`]), of a fleet
+    /// ([`FleetCaptures`]), or of both ([`Levels`]).
     #[must_use]
     pub fn sharing(self, store: Arc<dyn CaptureStore>) -> Self {
         Self { store: Some(store), ..self }

@@ -13,14 +13,15 @@ use crate::api::{self, Context};
 use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::crash_point;
+use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::drivers::{Drivers, DriversConfig, Trust};
 use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
 use crate::jobs::{EmbeddedQueue, JetStreamConfig, JetStreamQueue, Queue, QueueError, Retention};
 use crate::nats::{Nats, NatsError};
-use crate::scanning::{FleetCaptures, ScanLimits, Scanner};
+use crate::scanning::{CaptureStore, DiskCaptures, FleetCaptures, Levels, ScanLimits, Scanner};
 use crate::seal::{KeyError, SealKeys};
 use crate::server::{Server, ServerError};
-use crate::settings::{DriverTrust, Settings, create_private_dir, environment};
+use crate::settings::{CaptureCacheSettings, DriverTrust, Settings, create_private_dir, environment};
 use crate::shutdown::{self, Shutdown};
 use crate::telemetry::{self, Metrics};
 use crate::worker::{WorkerParts, Workers};
@@ -205,12 +206,20 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
         None => None,
     };
     let queue = open_queue(&settings, &keys, nats.as_ref()).await?;
-    let mut scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES)
+    let cache = DiskCacheConfig::of(&settings, CaptureCacheSettings::DEFAULT_MAX_BYTES).map(DiskCache::open);
+    let fleet = match &nats {
+        Some(nats) => fleet_captures(nats, keys, settings.shared_captures_bytes).await,
+        None => None,
+    };
+    let scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES)
         .matching(settings.compat)
         .reading_parts(settings.lazy_layers);
-    if let Some(nats) = &nats {
-        scanner = share_captures(scanner, nats, keys, settings.shared_captures_bytes).await;
-    }
+    let scanner = match (cache.clone().map(DiskCaptures::new), fleet) {
+        (Some(disk), Some(fleet)) => scanner.sharing(Arc::new(Levels::new(disk, fleet))),
+        (Some(disk), None) => scanner.sharing(Arc::new(disk)),
+        (None, Some(fleet)) => scanner.sharing(fleet),
+        (None, None) => scanner,
+    };
     let breakers = Breakers::new(BreakerConfig::default());
     let rules = CallbackRules::new(&settings.callbacks);
     let server = Server::bind(settings.listen, settings.port, settings.certificate.as_ref()).await?;
@@ -260,6 +269,9 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     if let Err(error) = queue.stop().await {
         tracing::error!(%error, "the queue could not be closed; what is in it is read at the next start");
     }
+    if let Some(cache) = cache {
+        cache.settle().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -291,17 +303,17 @@ async fn open_queue(
     Ok(queue)
 }
 
-/// A scanner that shares captures with the other agents. Without room for them at the servers each agent reads for itself.
-async fn share_captures(scanner: Scanner, nats: &Nats, keys: SealKeys, max_bytes: u64) -> Scanner {
+/// What the fleet shares of captures. Without room for them at the servers each agent reads for itself.
+async fn fleet_captures(nats: &Nats, keys: SealKeys, max_bytes: u64) -> Option<Arc<dyn CaptureStore>> {
     if max_bytes == 0 {
-        return scanner;
+        return None;
     }
     let open = async || Box::pin(FleetCaptures::open(nats, keys.clone(), max_bytes)).await;
     match nats.patiently(open).await {
-        Ok(captures) => scanner.sharing(Arc::new(captures)),
+        Ok(captures) => Some(Arc::new(captures)),
         Err(error) => {
             tracing::warn!(%error, "captures of layers are not shared: each agent reads them for itself");
-            scanner
+            None
         }
     }
 }

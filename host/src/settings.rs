@@ -61,6 +61,8 @@ pub struct Settings {
     pub nats: Option<NatsSettings>,
     /// `REGENT_SHARED_CAPTURES`; 0 for none.
     pub shared_captures_bytes: u64,
+    /// What is kept on the disk of what was read.
+    pub capture_cache: CaptureCacheSettings,
     /// `REGENT_CRASH_POINT`.
     pub crash_point: Option<CrashPoint>,
     /// `REGENT_LAZY_LAYERS`.
@@ -97,6 +99,20 @@ pub struct Settings {
     pub shutdown_delay: Duration,
     /// What is set, as it may be shown.
     set: Vec<(&'static str, String)>,
+}
+
+/// What is kept on the disk of layers and images that were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CaptureCacheSettings {
+    /// `REGENT_CAPTURE_CACHE`, where it is set; 0 for none.
+    pub max_bytes: Option<u64>,
+    /// `REGENT_CAPTURE_CACHE_AGE`.
+    pub max_age: Duration,
+}
+
+impl CaptureCacheSettings {
+    /// What an agent keeps when nobody says otherwise, in bytes.
+    pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 }
 
 /// The files of the served certificate.
@@ -236,6 +252,12 @@ impl Settings {
             shared_captures_bytes: read
                 .parsed("REGENT_SHARED_CAPTURES", parse::whole)
                 .unwrap_or(DEFAULT_SHARED_CAPTURES_BYTES),
+            capture_cache: CaptureCacheSettings {
+                max_bytes: read.parsed("REGENT_CAPTURE_CACHE", parse::whole),
+                max_age: read
+                    .parsed("REGENT_CAPTURE_CACHE_AGE", parse::duration)
+                    .unwrap_or(Duration::from_hours(30 * 24)),
+            },
             seal_keys,
             crash_point: read.parsed("REGENT_CRASH_POINT", parse::crash_point),
             lazy_layers: read.parsed("REGENT_LAZY_LAYERS", parse::switch).unwrap_or(true),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use regent_oci::{Algorithm, Digest};
+
 use crate::analyze::Want;
 use crate::path::LayerPath;
 
@@ -25,6 +27,17 @@ impl Extra {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Tells it from any other of the same release: a part of the name of a capture that was made with it.
+    pub fn digest(&self) -> Digest {
+        let mut digester = Algorithm::Sha256.digester();
+        for (path, want) in &self.0 {
+            digester.update(&(path.as_str().len() as u64).to_le_bytes());
+            digester.update(path.as_str().as_bytes());
+            digester.update(format!("{want:?}").as_bytes());
+        }
+        digester.finish()
     }
 
     pub(crate) fn insert(&mut self, path: LayerPath, want: Want) {

@@ -42,13 +42,13 @@ pub struct LayerSpec {
     /// Verified as well where given: for archives whose layers are not named by a digest.
     pub diff_id: Option<DiffId>,
     /// Files to keep besides those that matchers ask for, and directories whose files are to be kept: link targets
-    /// that an earlier pass showed to matter. Empty for a first pass, whose capture may be cached; a capture made
-    /// with extras must not be.
+    /// that an earlier pass showed to matter. Empty for a first pass. A capture that is cached has to be told by it from
+    /// others of the layer.
     pub extra: Extra,
     /// What is left for the layers of the image. What the capture costs stays spent; of a layer that can't be used,
     /// and so of its image, nothing is given back.
     pub budget: Arc<ImageBudget>,
-    /// What the request asks for. A capture made with any interest must not be cached either.
+    /// What the request asks for. A capture made with any interest must not be cached.
     pub interest: Arc<Interest>,
 }
 

@@ -7,6 +7,7 @@ use regent_oci::ImageRef;
 use super::image::{self, Source};
 use super::{Failure, ImageArgs, RegistryArgs, connection, output};
 use crate::connection::Connection;
+use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::drivers::Drivers;
 use crate::http::InsecureRegistries;
 use crate::registry::Registry;
@@ -16,6 +17,8 @@ use crate::settings::Settings;
 pub(super) struct Parts {
     pub(super) settings: Settings,
     pub(super) drivers: Drivers,
+    /// What earlier commands have kept. A command leaves nothing on a disk unless the settings say so.
+    pub(super) cache: Option<DiskCache>,
 }
 
 /// The settings of this process's environment; warnings go to standard error.
@@ -35,7 +38,8 @@ impl Parts {
         if plain_http {
             config.insecure = InsecureRegistries::all();
         }
-        Ok(Self { drivers: Drivers::new(config, http), settings })
+        let cache = DiskCacheConfig::of(&settings, 0).map(DiskCache::open);
+        Ok(Self { drivers: Drivers::new(config, http), settings, cache })
     }
 
     /// An open session with the registry that the flags name.

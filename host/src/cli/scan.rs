@@ -11,7 +11,7 @@ use super::image::{Source, parse};
 use super::progress::Shown;
 use super::{Compatibility, Failure, Format, ScanArgs, output, parts};
 use crate::connection::Connection;
-use crate::scanning::{self, ScanLimits, Scanner};
+use crate::scanning::{self, DiskCaptures, ScanLimits, Scanner};
 
 /// An options file or a Dockerfile is not larger than this, in bytes.
 const MAX_TEXT_BYTES: u64 = 4 << 20;
@@ -36,9 +36,16 @@ pub(super) async fn run(arguments: &ScanArgs) -> Result<(), Failure> {
     let scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES)
         .matching(options.compat)
         .reading_parts(parts.settings.lazy_layers);
+    let scanner = match &parts.cache {
+        Some(cache) => scanner.sharing(Arc::new(DiskCaptures::new(cache.clone()))),
+        None => scanner,
+    };
     let scanned = scanner
         .scan(&registry, &image, platform, &limits, &Arc::new(options.interest()), &Shown::new())
         .await?;
+    if let Some(cache) = &parts.cache {
+        cache.settle().await;
+    }
     let target = arguments.output.output.as_deref();
     let (facts, findings, digests) = (&scanned.facts, &scanned.findings, scanned.digests.as_ref());
     // The table has them itself.

@@ -20,11 +20,10 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::form;
 use super::store::{CaptureKey, CaptureStore, Sighting, Turn};
 use crate::nats::{CLAIM, Claim, Claims, Nats, NatsError};
 use crate::seal::SealKeys;
-
-mod form;
 
 /// How long a capture is kept.
 const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
@@ -155,8 +154,8 @@ impl Shared {
             Err(error) => return Err(failed(&error)),
         };
         let (digest, name, keys) = (key.layer().clone(), name.to_owned(), self.keys.clone());
-        let decoded = spawn_blocking(move || form::decode(&sealed, digest, &name, &keys)).await;
-        Ok(decoded.ok().flatten())
+        let opened = spawn_blocking(move || form::unpack(&keys.open_bytes(&sealed, &name).ok()?, digest));
+        Ok(opened.await.ok().flatten())
     }
 
     /// An object's bytes, if all of them are there, and not more than there may be.
@@ -173,11 +172,11 @@ impl Shared {
 
     async fn store(&self, name: String, layer: CapturedLayer) {
         let keys = self.keys.clone();
-        let encoded = spawn_blocking({
+        let packed = spawn_blocking({
             let name = name.clone();
-            move || form::encode(&layer, &name, &keys)
+            move || Some(keys.seal_bytes(&form::pack(&layer)?, &name))
         });
-        let Ok(Some(sealed)) = encoded.await else { return };
+        let Ok(Some(sealed)) = packed.await else { return };
         if sealed.len() > MAX_OBJECT_BYTES {
             return;
         }
@@ -231,7 +230,9 @@ impl CaptureStore for FleetCaptures {
         })
     }
 
-    fn keep(&self, key: &CaptureKey, layer: &CapturedLayer, turn: Turn) {
+    fn keep(&self, key: &CaptureKey, layer: &CapturedLayer, turn: Option<Turn>) {
+        // Without one it is not known whether it is there, or somebody else is about to store it.
+        let Some(turn) = turn else { return };
         let (shared, name, layer) = (Arc::clone(&self.shared), name(key), layer.clone());
         if layer.capture().cost_bytes() > 2 * MAX_OBJECT_BYTES as u64 {
             return;
@@ -257,7 +258,8 @@ fn name(key: &CaptureKey) -> String {
     let release = env!("CARGO_PKG_VERSION");
     let text = |digest: &Digest| format!("{}-{}", digest.algorithm().as_str(), digest.hex());
     let toc = key.toc().map(|toc| format!("-by-{}", text(toc))).unwrap_or_default();
-    format!("{}{toc}-v{CAPTURE_VERSION}-{release}", text(key.layer()))
+    let extra = key.extra().map(|extra| format!("-with-{}", text(extra))).unwrap_or_default();
+    format!("{}{toc}{extra}-v{CAPTURE_VERSION}-{release}", text(key.layer()))
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ impl<'a> Layers<'a> {
         self.image.annotated && error.code() == "layer_missing"
     }
 
-    /// Reads layers again with what was missing. A capture with extras is for this image alone.
+    /// Reads layers again with what was missing, or takes what an earlier scan has read again.
     pub(super) async fn read_again(
         &self,
         missing: Vec<MissingTarget>,
@@ -183,7 +183,12 @@ impl<'a> Layers<'a> {
         let again: Vec<(usize, CapturedLayer)> = stream::iter(missing)
             .map(|target| async move {
                 let place = places.get(target.layer).copied().ok_or(Error::Stopped)?;
-                Ok::<_, Error>((target.layer, self.read(place, None, target.paths).await?))
+                let layer = self.image.image.layers.get(place).ok_or(Error::Stopped)?;
+                let captured = match self.voucher(place, layer) {
+                    Voucher::None => self.read_shared(place, layer, &target.paths).await?,
+                    Voucher::DiffId(_) | Voucher::Refuted => self.read(place, None, target.paths).await?,
+                };
+                Ok::<_, Error>((target.layer, captured))
             })
             .buffered(LAYERS_AT_ONCE)
             .try_collect()
@@ -203,7 +208,7 @@ impl<'a> Layers<'a> {
         let name =
             || layer.annotations.get(annotation::LAYER_NAME).map_or(layer.digest.as_str(), String::as_str);
         let (captured, gap) = match self.voucher(i, layer) {
-            Voucher::None => (self.read_shared(i, layer).await?, None),
+            Voucher::None => (self.read_shared(i, layer, &Extra::default()).await?, None),
             Voucher::Refuted => {
                 let reason =
                     format!("layer {} does not have the digest that its archive names it by", name());
@@ -232,13 +237,14 @@ impl<'a> Layers<'a> {
     }
 
     /// From the captures at hand, or read by whichever scan comes first.
-    async fn read_shared(&self, i: usize, layer: &Descriptor) -> Result<CapturedLayer, Error> {
+    async fn read_shared(&self, i: usize, layer: &Descriptor, extra: &Extra) -> Result<CapturedLayer, Error> {
         // What a request asks for of its own is in no capture but its own.
         if !self.interest.is_none() {
-            return self.read(i, None, Extra::default()).await;
+            return self.read(i, None, extra.clone()).await;
         }
-        let whole = CaptureKey::whole(&layer.digest);
-        let key = self.pin(layer).map_or_else(|| whole.clone(), |pin| CaptureKey::parts(&layer.digest, &pin));
+        let whole = CaptureKey::whole(&layer.digest).with(extra);
+        let parts = |pin| CaptureKey::parts(&layer.digest, &pin).with(extra);
+        let key = self.pin(layer).map_or_else(|| whole.clone(), parts);
         if let Some(captured) = self.captures.find(&whole).or_else(|| self.captures.find(&key)) {
             return self.found(i, captured);
         }
@@ -246,7 +252,7 @@ impl<'a> Layers<'a> {
         let is_read = AtomicBool::new(false);
         let captured = reading
             .get_or_try_init(|| async {
-                let captured = self.find_or_read(i, &key, &is_read).await?;
+                let captured = self.find_or_read(i, &key, extra, &is_read).await?;
                 self.captures.keep(&key, &captured);
                 Ok::<_, Error>(captured)
             })
@@ -255,16 +261,17 @@ impl<'a> Layers<'a> {
         if is_read.into_inner() { Ok(captured) } else { self.found(i, captured) }
     }
 
-    /// From the store that others use as well, or read, and then stored for them.
+    /// From the store below, or read, and then stored.
     async fn find_or_read(
         &self,
         i: usize,
         key: &CaptureKey,
+        extra: &Extra,
         is_read: &AtomicBool,
     ) -> Result<CapturedLayer, Error> {
         let Some(store) = self.store else {
             is_read.store(true, Ordering::Relaxed);
-            return self.read(i, None, Extra::default()).await;
+            return self.read(i, None, extra.clone()).await;
         };
         let turn = match store.look(key).await {
             Sighting::Found(captured) => return Ok(captured),
@@ -272,10 +279,8 @@ impl<'a> Layers<'a> {
             Sighting::Unknown => None,
         };
         is_read.store(true, Ordering::Relaxed);
-        let captured = self.read(i, None, Extra::default()).await?;
-        if let Some(turn) = turn {
-            store.keep(key, &captured, turn);
-        }
+        let captured = self.read(i, None, extra.clone()).await?;
+        store.keep(key, &captured, turn);
         Ok(captured)
     }
 

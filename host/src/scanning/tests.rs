@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::*;
 use crate::connection::Connection;
+use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::drivers::fixtures::shelf;
 use crate::drivers::{Drivers, DriversConfig};
 use crate::http::{HttpClient, HttpConfig};
@@ -151,6 +152,56 @@ async fn a_link_to_a_file_that_no_one_asked_for_is_followed() {
     let scanned = scan(&scanner(), "link", &ScanLimits::default()).await.unwrap();
     assert_eq!(scanned.findings.os.as_ref().map(|os| os.name.as_str()), Some("alpine"));
     assert_eq!(scanned.cost.fetched_bytes, 2 * layer(&files).len() as u64);
+}
+
+/// A scanner of a process that begins now, on this directory.
+fn scanner_at(folder: &std::path::Path) -> (Scanner, DiskCache) {
+    let cache = DiskCache::open(DiskCacheConfig {
+        directory: folder.join("captures"),
+        max_bytes: 1 << 20,
+        max_age: Duration::from_hours(1),
+        reserve_bytes: 0,
+    });
+    (scanner().sharing(Arc::new(DiskCaptures::new(cache.clone()))), cache)
+}
+
+#[tokio::test]
+async fn layers_that_another_process_has_read_are_not_read_again_and_neither_for_links() {
+    let linked = layer(&[
+        File::Text("opt/base/release", OS_RELEASE),
+        File::Link("etc/os-release", "/opt/base/release"),
+        File::Text("lib/apk/db/installed", APK),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    shelve("kept", std::slice::from_ref(&linked), &Said::default());
+    let (first, cache) = scanner_at(folder.path());
+    let before = scan(&first, "kept", &ScanLimits::default()).await.unwrap();
+    assert_eq!(before.cost.fetched_bytes, 2 * linked.len() as u64);
+    cache.settle().await;
+    let (second, _) = scanner_at(folder.path());
+    let after = scan(&second, "kept", &ScanLimits::default()).await.unwrap();
+    assert_eq!((after.cost.n_cached_layers, after.cost.fetched_bytes), (1, 0));
+    assert_eq!(after.findings, before.findings);
+    assert!(after.findings.os.is_some());
+}
+
+#[tokio::test]
+async fn the_file_of_a_capture_that_was_changed_is_noticed_and_the_layer_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    shelve("tampered", &[alpine()], &Said::default());
+    let (first, cache) = scanner_at(folder.path());
+    let before = scan(&first, "tampered", &ScanLimits::default()).await.unwrap();
+    cache.settle().await;
+    for file in std::fs::read_dir(folder.path().join("captures")).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    }
+    let (second, _) = scanner_at(folder.path());
+    let after = scan(&second, "tampered", &ScanLimits::default()).await.unwrap();
+    assert_eq!(after.cost.fetched_bytes, alpine().len() as u64);
+    assert_eq!(after.findings, before.findings);
 }
 
 #[tokio::test]

@@ -185,6 +185,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("REGENT_QUEUE_KEY", Kind::Path, "Private key (PEM) of `REGENT_QUEUE_CERT`.").unset("none"),
     setting("REGENT_SHARED_CAPTURES", Kind::Bytes, "What captures of layers may take at the NATS servers, where one agent of the fleet reads a layer for all; `0` shares none.")
         .default("536870912", "some thousand layers"),
+    setting("REGENT_CAPTURE_CACHE", Kind::Bytes, "What is kept in `captures` of the data directory of layers and images that were read, so that they need not be read again, also after a restart; `0` keeps nothing. `regent scan` keeps something where this is set.")
+        .default("268435456", "some thousand layers"),
+    setting("REGENT_CAPTURE_CACHE_AGE", Kind::Duration, "How long it is kept when nobody uses it.")
+        .default("30d", "base images are replaced about monthly"),
     setting("REGENT_LOCAL_ROOT", Kind::Path, "Directory below which requests may name local images.")
         .unset("requests may not name local images"),
     setting("REGENT_LAZY_LAYERS", Kind::Switch, "Reads of a layer in eStargz or zstd:chunked only what is wanted, where the manifest pins its table of contents. Otherwise every layer is read to its end.")

@@ -1,5 +1,5 @@
 use regent_oci::{Descriptor, MediaType};
-use regent_scan::{Capture, Entry, EntryKind, Kept, TocPin};
+use regent_scan::{Capture, Entry, EntryKind, Extra, Kept, LayerPath, TocPin};
 
 use super::*;
 use crate::nats::test_server::NatsServer;
@@ -33,7 +33,7 @@ fn key(layer: &CapturedLayer) -> CaptureKey {
 }
 
 #[test]
-fn a_capture_of_parts_has_a_name_of_its_own_for_each_table_of_contents() {
+fn a_capture_has_a_name_of_its_own_for_each_table_of_contents_and_for_what_was_asked_beyond() {
     let mut layer = Descriptor::of(MediaType::OCI_LAYER, b"");
     layer.size_bytes = 1 << 30;
     let mut names = vec![name(&CaptureKey::whole(&layer.digest))];
@@ -42,9 +42,13 @@ fn a_capture_of_parts_has_a_name_of_its_own_for_each_table_of_contents() {
         layer.annotations.insert("containerd.io/snapshot/stargz/toc.digest".to_owned(), digest);
         names.push(name(&CaptureKey::parts(&layer.digest, &TocPin::of(&layer).unwrap())));
     }
+    for path in ["a", "b"] {
+        let extra = Extra::of_paths([LayerPath::new(path)]);
+        names.push(name(&CaptureKey::whole(&layer.digest).with(&extra)));
+    }
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names.len(), 5, "{names:?}");
 }
 
 async fn open(server: &NatsServer, keys: &SealKeys) -> FleetCaptures {
@@ -70,7 +74,7 @@ async fn a_layer_that_one_reads_is_there_for_all() {
         let key = key(&layer);
         let turn = turn(&one, &key).await;
         let waiting = two.look(&key);
-        one.keep(&key, &layer, turn);
+        one.keep(&key, &layer, Some(turn));
         let Sighting::Found(found) = waiting.await else { panic!() };
         assert_eq!(found.digest(), layer.digest());
         assert_eq!(found.capture(), layer.capture());
@@ -96,7 +100,7 @@ async fn what_is_not_as_it_was_stored_is_not_used() {
     let captures = open(&server, &keys).await;
     let layers = ["one", "two"].map(|name| layer(name, &vec![b'x'; 1000]));
     for layer in &layers {
-        captures.keep(&key(layer), layer, turn(&captures, &key(layer)).await);
+        captures.keep(&key(layer), layer, Some(turn(&captures, &key(layer)).await));
     }
     captures.settle().await;
     let objects = &captures.shared.objects;
@@ -109,7 +113,7 @@ async fn what_is_not_as_it_was_stored_is_not_used() {
     *sealed.last_mut().unwrap() ^= 1;
     objects.put(first.as_str(), &mut sealed.as_slice()).await.unwrap();
     let again = turn(&captures, &key(&layers[0])).await;
-    captures.keep(&key(&layers[0]), &layers[0], again);
+    captures.keep(&key(&layers[0]), &layers[0], Some(again));
     captures.settle().await;
     assert!(matches!(captures.look(&key(&layers[0])).await, Sighting::Found(_)), "it is replaced");
     let other = open(&server, &SealKeys::generate()).await;
@@ -126,7 +130,7 @@ async fn without_a_server_each_one_reads_for_itself() {
     let key = key(&layer);
     let turn = turn(&captures, &key).await;
     server.kill();
-    captures.keep(&key, &layer, turn);
+    captures.keep(&key, &layer, Some(turn));
     assert!(matches!(captures.look(&key).await, Sighting::Unknown));
     assert!(captures.shared.has_failed(), "it is left alone for a while");
     assert!(matches!(captures.look(&key).await, Sighting::Unknown));
@@ -144,7 +148,7 @@ async fn when_the_store_is_full_the_oldest_make_room() {
         })
         .collect();
     for layer in &layers {
-        captures.keep(&key(layer), layer, turn(&captures, &key(layer)).await);
+        captures.keep(&key(layer), layer, Some(turn(&captures, &key(layer)).await));
         captures.settle().await;
     }
     assert!(matches!(captures.look(&key(&layers[0])).await, Sighting::Missing(_)));

@@ -1,38 +1,37 @@
-//! The form in which a capture is stored.
+//! The form in which captures are stored, on disks and at servers.
 
 use std::io::Read as _;
 
 use regent_oci::Digest;
 use regent_scan::{Capture, CapturedLayer};
 
-use crate::seal::SealKeys;
-
 /// The largest capture that is unpacked, in bytes. One that a scan can use is smaller.
 const MAX_BYTES: u64 = 256 << 20;
+/// How hard zstd tries. The levels above take twice the time for some hundredths less.
+const LEVEL: i32 = 3;
 
-/// A capture as it is stored under a name. `None` if it would not come back as it is. Blocking.
-pub(super) fn encode(layer: &CapturedLayer, name: &str, keys: &SealKeys) -> Option<Vec<u8>> {
+/// A capture as it is stored. `None` if it would not come back as it is. Blocking.
+pub(super) fn pack(layer: &CapturedLayer) -> Option<Vec<u8>> {
     let plain = postcard::to_stdvec(layer.capture()).ok()?;
     let back: Capture = postcard::from_bytes(&plain).ok()?;
     if back != *layer.capture() {
         tracing::error!(digest = %layer.digest(), "a capture does not come back as it was written");
         return None;
     }
-    let packed = zstd::bulk::compress(&plain, 1).ok()?;
-    Some(keys.seal_bytes(&packed, name))
+    zstd::bulk::compress(&plain, LEVEL).ok()
 }
 
-/// The capture that was stored under this name; `None` for anything else. Blocking.
-pub(super) fn decode(sealed: &[u8], digest: Digest, name: &str, keys: &SealKeys) -> Option<CapturedLayer> {
-    let packed = keys.open_bytes(sealed, name).ok()?;
+/// The capture that was packed; `None` for anything else. Blocking.
+pub(super) fn unpack(packed: &[u8], digest: Digest) -> Option<CapturedLayer> {
     let mut plain = Vec::new();
-    let unpacking = zstd::Decoder::new(packed.as_slice()).ok()?;
-    unpacking.take(MAX_BYTES).read_to_end(&mut plain).ok()?;
+    zstd::Decoder::with_buffer(packed).ok()?.take(MAX_BYTES).read_to_end(&mut plain).ok()?;
     CapturedLayer::from_cache(digest, postcard::from_bytes(&plain).ok()?)
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
     use regent_scan::{
         ArchiveContent, CAPTURE_VERSION, CondaRecord, Coordinates, Crate, DebianCopyright, Distilled, Entry,
         EntryKind, Executable, ExecutableFault, Gemspec, GoModule, GoPackage, GoProgram, InstalledManifest,
@@ -94,16 +93,15 @@ mod tests {
 
     #[test]
     fn whatever_a_capture_holds_comes_back() {
-        let (layer, keys) = (layer(), SealKeys::generate());
-        let sealed = encode(&layer, "a", &keys).unwrap();
-        let back = decode(&sealed, layer.digest().clone(), "a", &keys).unwrap();
+        let layer = layer();
+        let back = unpack(&pack(&layer).unwrap(), layer.digest().clone()).unwrap();
         assert_eq!(back.capture(), layer.capture());
+        assert_eq!(back.digest(), layer.digest());
     }
 
     #[test]
     fn what_is_no_capture_is_none() {
-        let (layer, keys) = (layer(), SealKeys::generate());
-        let digest = || layer.digest().clone();
+        let layer = layer();
         let old = Capture { version: CAPTURE_VERSION - 1, ..layer.capture().clone() };
         let packed = |bytes: &[u8]| zstd::bulk::compress(bytes, 1).unwrap();
         let whole = postcard::to_stdvec(layer.capture()).unwrap();
@@ -114,10 +112,51 @@ mod tests {
             ("a length beyond all there is", packed(&[5, 0xff, 0xff, 0xff, 0xff, 0x0f])),
             ("of another version", packed(&postcard::to_stdvec(&old).unwrap())),
         ] {
-            assert!(decode(&keys.seal_bytes(&bytes, "a"), digest(), "a", &keys).is_none(), "{wrong}");
+            assert!(unpack(&bytes, layer.digest().clone()).is_none(), "{wrong}");
         }
-        let sealed = keys.seal_bytes(&packed(&whole), "a");
-        assert!(decode(&sealed, digest(), "b", &keys).is_none());
-        assert!(decode(&sealed, digest(), "a", &keys).is_some());
+        assert!(unpack(&packed(&whole), layer.digest().clone()).is_some());
+    }
+
+    fn kind() -> impl Strategy<Value = EntryKind> {
+        let content = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200));
+        let kept = (any::<u64>(), content, any::<bool>(), proptest::option::of(0..distilled().len()));
+        prop_oneof![
+            kept.prop_map(|(size_bytes, content, has_digest, place)| EntryKind::File(Kept {
+                size_bytes,
+                sha256: has_digest.then(|| Digest::sha256(content.as_deref().unwrap_or_default())),
+                content: content.map(Bytes::from),
+                distilled: place.map(|place| distilled().swap_remove(place)),
+            })),
+            "\\PC{0,40}".prop_map(EntryKind::Symlink),
+            "\\PC{0,40}".prop_map(|path| EntryKind::HardLink(LayerPath::new(&path))),
+            Just(EntryKind::Whiteout),
+            Just(EntryKind::Opaque),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_capture_comes_back(
+            entries in proptest::collection::vec(("\\PC{0,40}", kind()), 0..20),
+            hidden_by_files: Vec<u64>,
+            hidden_by_directories: Vec<u64>,
+            spooled_bytes: u64,
+        ) {
+            let entry = |(path, kind): (String, EntryKind)| Entry { path: LayerPath::new(&path), kind };
+            let entries = entries.into_iter().map(entry).collect();
+            let version = CAPTURE_VERSION;
+            let capture = Capture { version, entries, hidden_by_files, hidden_by_directories, spooled_bytes };
+            let layer = CapturedLayer::from_cache(Digest::sha256(b"layer"), capture).unwrap();
+            let back = unpack(&pack(&layer).unwrap(), layer.digest().clone()).unwrap();
+            prop_assert_eq!(back.capture(), layer.capture());
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+            let packed = zstd::bulk::compress(&bytes, 1).unwrap();
+            for bytes in [bytes, packed] {
+                let _ = unpack(&bytes, Digest::sha256(b"layer"));
+            }
+        }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) use session::Session;
 
 use crate::connection::Connection;
 use crate::http::{Egress, HttpClient, InsecureRegistries, Purpose};
-use crate::registry::Registry;
+use crate::registry::{Documents, Registry};
 use index::{Choice, Entry, Index, Key, Snapshot, Source};
 use loaded::LoadedDriver;
 use services::{LogWindow, Services};
@@ -68,6 +68,8 @@ pub struct DriversConfig {
     pub session_idle: Duration,
     /// For the variables that a driver's description declares.
     pub environment: Environment,
+    /// What sessions keep of what they read.
+    pub documents: Documents,
 }
 
 /// Which files of the plugin directories are loaded.
@@ -101,6 +103,7 @@ impl DriversConfig {
             max_sessions: Self::DEFAULT_MAX_SESSIONS,
             session_idle: Self::DEFAULT_SESSION_IDLE,
             environment: Arc::new(|_| None),
+            documents: Documents::default(),
         }
     }
 }
@@ -265,7 +268,7 @@ impl Shared {
         let settings = connection.settings(plain_http);
         let session = driver.connect(settings, Arc::new(services), self.config.call_timeout).await?;
         let transport = Arc::new(self.http.with(content, Purpose::Registry));
-        Ok(Registry::new(connection, session, transport))
+        Ok(Registry::new(connection, session, transport, self.config.documents.clone()))
     }
 
     /// What is known of an entry since it was loaded.

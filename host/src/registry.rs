@@ -2,11 +2,12 @@
 //!
 //! Listings are the driver's, page by page, with guards against one that has no end. Manifests and blobs are read over
 //! the distribution protocol as the driver authorizes, or from the driver itself where it serves content; either way
-//! nothing is returned before its digest was verified. Parts of blobs are for who verifies them by other digests.
+//! nothing is returned before its digest was verified. Manifests and configurations are kept ([`Documents`]). Parts of blobs are for who verifies them by other digests.
 
 mod authorizer;
 mod blob;
 mod content;
+mod documents;
 mod error;
 mod resolve;
 
@@ -22,6 +23,7 @@ use regent_plugin_api::{Cursor, Description, Page, PageRequest, TagDetail, Valid
 use regent_transport::{Class, Fault as _, Transport};
 
 pub use blob::BlobReader;
+pub use documents::Documents;
 pub use error::Error;
 pub use resolve::ResolvedImage;
 
@@ -44,9 +46,14 @@ pub struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(connection: &Connection, session: Session, transport: Arc<dyn Transport>) -> Self {
+    pub(crate) fn new(
+        connection: &Connection,
+        session: Session,
+        transport: Arc<dyn Transport>,
+        documents: Documents,
+    ) -> Self {
         let session = Arc::new(session);
-        let contents = Contents::new(Arc::clone(&session), transport);
+        let contents = Contents::new(Arc::clone(&session), transport, documents);
         let (type_as_spelled, host) = (connection.registry_type.clone(), connection.host());
         Self { type_as_spelled, host, session, contents }
     }
@@ -159,32 +166,33 @@ impl Registry {
         self.contents.head(image.repository(), image.reference()).await
     }
 
-    /// The manifest or index of that digest or tag, verified.
+    /// A manifest that the indexes of an image refer to, verified.
     ///
     /// # Errors
     /// [`Error`].
-    pub(crate) async fn manifest(
+    pub(crate) async fn referred_manifest(
         &self,
-        repository: &RepositoryName,
-        reference: &Reference,
+        image: &ResolvedImage,
+        manifest: &Descriptor,
     ) -> Result<Manifest, Error> {
-        self.contents.manifest(repository, reference).await
+        self.contents.referred(&image.repository, &manifest.digest).await
     }
 
-    /// A whole blob, verified, for callers that have looked at its size.
+    /// A whole blob that a manifest of an image refers to, verified, for callers that have looked at its size.
     ///
     /// # Errors
     /// [`Error`].
-    pub(crate) async fn whole_blob(
+    pub(crate) async fn referred_blob(
         &self,
-        repository: &RepositoryName,
+        image: &ResolvedImage,
         blob: &Descriptor,
     ) -> Result<Bytes, Error> {
-        self.contents.whole_blob(repository, blob).await
+        self.contents.whole_blob(&image.repository, blob).await
     }
 
     /// The image that a reference leads to: indexes are descended by platform ([`regent_oci::Index::choose`]), and every
-    /// digest on the way is verified. Reads manifests and the configuration, no layer.
+    /// digest on the way is verified. Reads manifests and the configuration, no layer. Of an image that is known it costs one
+    /// HEAD, by which the registry says that this is still the image, and that this connection may read it.
     ///
     /// # Errors
     /// [`Error`].

@@ -18,6 +18,7 @@ use crate::drivers::{Drivers, DriversConfig, Trust};
 use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
 use crate::jobs::{EmbeddedQueue, JetStreamConfig, JetStreamQueue, Queue, QueueError, Retention};
 use crate::nats::{Nats, NatsError};
+use crate::registry::Documents;
 use crate::scanning::{CaptureStore, DiskCaptures, FleetCaptures, Levels, ScanLimits, Scanner};
 use crate::seal::{KeyError, SealKeys};
 use crate::server::{Server, ServerError};
@@ -145,11 +146,11 @@ pub fn http_client(settings: &Settings) -> Result<HttpClient, Error> {
     })?)
 }
 
-/// How drivers are found and run, by these settings.
+/// How drivers are found and run, by these settings, with what is kept on the disk.
 ///
 /// # Errors
 /// [`Error::InsecureRegistries`].
-pub fn drivers_config(settings: &Settings) -> Result<DriversConfig, Error> {
+pub fn drivers_config(settings: &Settings, cache: Option<&DiskCache>) -> Result<DriversConfig, Error> {
     let mut config = DriversConfig::new(vec![settings.plugin_dir()]);
     config.trust = match settings.driver_trust {
         DriverTrust::Directory => Trust::Directory,
@@ -160,6 +161,7 @@ pub fn drivers_config(settings: &Settings) -> Result<DriversConfig, Error> {
     config.call_timeout = settings.driver_timeout;
     config.token_services.clone_from(&settings.token_services);
     config.environment = Arc::new(environment);
+    config.documents = cache.cloned().map(Documents::kept_in).unwrap_or_default();
     Ok(config)
 }
 
@@ -194,7 +196,8 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     create_private_dir(&path).map_err(|source| Error::DataDir { path, source })?;
     let http = http_client(&settings)?;
     let metrics = Metrics::new(Some(http.metrics()))?;
-    let drivers = Drivers::new(drivers_config(&settings)?, http.clone());
+    let cache = DiskCacheConfig::of(&settings, CaptureCacheSettings::DEFAULT_MAX_BYTES).map(DiskCache::open);
+    let drivers = Drivers::new(drivers_config(&settings, cache.as_ref())?, http.clone());
     if let Some(point) = settings.crash_point {
         tracing::warn!(point = point.name(), "the agent kills itself when it comes to this point");
         crash_point::choose(point);
@@ -206,7 +209,6 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
         None => None,
     };
     let queue = open_queue(&settings, &keys, nats.as_ref()).await?;
-    let cache = DiskCacheConfig::of(&settings, CaptureCacheSettings::DEFAULT_MAX_BYTES).map(DiskCache::open);
     let fleet = match &nats {
         Some(nats) => fleet_captures(nats, keys, settings.shared_captures_bytes).await,
         None => None,

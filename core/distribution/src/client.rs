@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regent_oci::{
     Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, MediaType, Reference, RepositoryName, Tag,
 };
-use regent_transport::Request;
+use regent_transport::{Request, Response};
 
 use crate::answer::{Failure, success};
 use crate::blob::{BlobStream, Verify};
@@ -71,9 +71,7 @@ impl Client {
     /// # Errors
     /// As [`Client::manifest`].
     pub async fn head_manifest(&self, reference: &Reference) -> Result<ManifestHead, Error> {
-        let request = self.manifest_request(Method::HEAD, reference);
-        let (scope, subject) = (Scope::pull(&self.repository), self.subject(reference));
-        let response = self.session.send(request, &scope, &subject).await?;
+        let response = self.ask_for_head(reference).await?;
         if response.status == StatusCode::OK
             && let Some(head) = read_head(&response.headers)
             && reference.digest().is_none_or(|asked| *asked == head.digest)
@@ -85,19 +83,35 @@ impl Client {
         Ok(ManifestHead { digest: manifest.digest, media_type: manifest.media_type, size_bytes })
     }
 
+    /// The digest that a reference leads to, by the registry's word (`HEAD`), for who has the content of that digest. That it
+    /// states one also says that these credentials may read it. `None` where it states none, or contradicts the digest that
+    /// was asked for: then the manifest has to be fetched.
+    ///
+    /// # Errors
+    /// As [`Session::send`].
+    pub async fn stated_digest(&self, reference: &Reference) -> Result<Option<Digest>, Error> {
+        let response = self.ask_for_head(reference).await?;
+        if response.status != StatusCode::OK {
+            return Ok(None);
+        }
+        let stated = read_digest(&response.headers);
+        Ok(match reference.digest() {
+            Some(asked) => stated.is_none_or(|stated| stated == *asked).then(|| asked.clone()),
+            None => stated,
+        })
+    }
+
     /// Asks whether a manifest may be read (`HEAD`), and for nothing else: for the check of a right. A driver that does
     /// without [`Client::head_manifest`], which fetches and hashes where HEAD does not do, is a good deal smaller.
     ///
     /// # Errors
     /// As [`Client::manifest`].
     pub async fn may_read(&self, reference: &Reference) -> Result<(), Error> {
-        let request = self.manifest_request(Method::HEAD, reference);
-        let (scope, subject) = (Scope::pull(&self.repository), self.subject(reference));
-        let response = self.session.send(request, &scope, &subject).await?;
+        let response = self.ask_for_head(reference).await?;
         if response.status == StatusCode::OK {
             return Ok(());
         }
-        Err(Failure::read(response.body).await.into_error(response.status, &subject))
+        Err(Failure::read(response.body).await.into_error(response.status, &self.subject(reference)))
     }
 
     /// A manifest or index, verified (`GET /v2/<name>/manifests/<reference>`, end-3).
@@ -152,6 +166,12 @@ impl Client {
             whole.extend_from_slice(&chunk);
         }
         Ok(whole.freeze())
+    }
+
+    async fn ask_for_head(&self, reference: &Reference) -> Result<Response, Error> {
+        let request = self.manifest_request(Method::HEAD, reference);
+        let (scope, subject) = (Scope::pull(&self.repository), self.subject(reference));
+        self.session.send(request, &scope, &subject).await
     }
 
     fn manifest_request(&self, method: Method, reference: &Reference) -> Request {

@@ -34,11 +34,11 @@ impl Parts {
     /// With `plain_http`, every registry may be called over plain HTTP: there is only the one that the command names.
     pub(super) fn new(settings: Settings, plain_http: bool) -> Result<Self, Failure> {
         let http = crate::serve::http_client(&settings)?;
-        let mut config = crate::serve::drivers_config(&settings)?;
+        let cache = DiskCacheConfig::of(&settings, 0).map(DiskCache::open);
+        let mut config = crate::serve::drivers_config(&settings, cache.as_ref())?;
         if plain_http {
             config.insecure = InsecureRegistries::all();
         }
-        let cache = DiskCacheConfig::of(&settings, 0).map(DiskCache::open);
         Ok(Self { drivers: Drivers::new(config, http), settings, cache })
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use regent_oci::{
-    Choice, Descriptor, Document, ImageConfig, ImageManifest, ImageRef, Manifest, Platform, Reference,
-    RepositoryName, annotation,
+    Choice, Descriptor, Digest, Document, ImageConfig, ImageManifest, ImageRef, Manifest, Platform,
+    Reference, RepositoryName, annotation,
 };
 
 use super::Error;
@@ -56,11 +56,14 @@ pub(super) async fn resolve(
 ) -> Result<ResolvedImage, Error> {
     let repository = image.repository();
     let unusable = |error| Error::Image { image: image.to_string(), error };
-    let mut reference = image.reference().clone();
+    let mut next: Option<Digest> = None;
     let mut index: Option<Manifest> = None;
     let mut attestations = Vec::new();
     for _ in 0..=MAX_INDEXES {
-        let manifest = contents.manifest(repository, &reference).await?;
+        let manifest = match &next {
+            Some(digest) => contents.referred(repository, digest).await?,
+            None => contents.current(repository, image.reference()).await?,
+        };
         match &manifest.document {
             Document::Image(parsed) => {
                 let parsed = parsed.clone();
@@ -78,9 +81,9 @@ pub(super) async fn resolve(
                 });
             }
             Document::Index(found) => {
-                let (Choice::Image(next) | Choice::Nested(next)) =
+                let (Choice::Image(chosen) | Choice::Nested(chosen)) =
                     found.choose(platform).map_err(unusable)?;
-                reference = Reference::Digest(next.digest.clone());
+                next = Some(chosen.digest.clone());
                 attestations.extend(found.attestations().cloned());
                 index = index.or(Some(manifest));
             }

@@ -12,6 +12,8 @@ use crate::drivers::{Drivers, DriversConfig};
 use crate::http::test_server::{TestServer, answer};
 use crate::http::{HttpClient, HttpConfig};
 
+mod known;
+
 const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
 
 async fn open(registry_type: &str, base: &str) -> Arc<Registry> {

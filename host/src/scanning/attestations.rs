@@ -1,6 +1,6 @@
 //! Statements about an image that lie beside it in its index (`BuildKit`, docs/attestations/attestation-storage.md).
 
-use regent_oci::{Descriptor, Document, Reference};
+use regent_oci::{Descriptor, Document};
 use regent_report::Attestation;
 use regent_scan::Gap;
 use regent_transport::{Fault as _, Retry};
@@ -72,8 +72,7 @@ async fn statements(
     manifest: &Descriptor,
 ) -> Result<Vec<Descriptor>, Failure> {
     check_size(manifest)?;
-    let reference = Reference::Digest(manifest.digest.clone());
-    let manifest = registry.manifest(&resolved.repository, &reference).await?;
+    let manifest = registry.referred_manifest(resolved, manifest).await?;
     let Document::Image(document) = manifest.document else { return Ok(Vec::new()) };
     let mut layers = document.layers;
     layers.retain(|layer| {
@@ -90,7 +89,7 @@ async fn statement(
     layer: &Descriptor,
 ) -> Result<Vec<u8>, Failure> {
     check_size(layer)?;
-    Ok(registry.whole_blob(&resolved.repository, layer).await?.to_vec())
+    Ok(registry.referred_blob(resolved, layer).await?.to_vec())
 }
 
 fn check_size(descriptor: &Descriptor) -> Result<(), Failure> {

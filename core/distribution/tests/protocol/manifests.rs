@@ -140,6 +140,29 @@ fn where_a_head_says_too_little_the_manifest_is_fetched_and_hashed() {
 }
 
 #[test]
+fn the_digest_that_a_head_states_is_its_own_or_the_one_that_was_asked_for() {
+    let (tag, by_digest, known) = (by_tag(), Reference::Digest(digest()), Some(digest()));
+    let rows: Vec<(&str, &Reference, Reply, Option<Digest>)> = vec![
+        ("by tag", &tag, stated(reply(200), &digest()), known.clone()),
+        ("by tag, without a header", &tag, typed(reply(200)), None),
+        ("by tag, a broken header", &tag, reply(200).header("docker-content-digest", "x"), None),
+        ("by digest", &by_digest, stated(reply(200), &digest()), known.clone()),
+        ("by digest, without a header", &by_digest, reply(200), known),
+        ("by digest, another one", &by_digest, stated(reply(200), &other()), None),
+        ("no HEAD", &by_digest, reply(405), None),
+        ("not there", &by_digest, reply(404), None),
+    ];
+    for (name, reference, answer, expected) in rows {
+        let script = Script::new([answer]);
+        assert_eq!(run(client(&script).stated_digest(reference)).unwrap(), expected, "{name}");
+        assert!(script.lines()[0].starts_with("HEAD "), "{name}");
+    }
+    let script = Script::new([reply(403)]);
+    assert_eq!(code(run(client(&script).stated_digest(&by_digest))), "permission_missing");
+    script.seen();
+}
+
+#[test]
 fn a_manifest_may_be_redirected() {
     let script = Script::new([
         bearer_challenge(),

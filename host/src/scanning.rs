@@ -11,17 +11,19 @@ mod disk;
 mod error;
 mod fleet;
 mod form;
+mod known;
 mod layers;
 mod levels;
 mod names;
 mod parts;
 mod store;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use regent_oci::{ImageRef, Platform};
+use regent_oci::{Digest, ImageRef, Platform};
 use regent_report::{Compat, Digests, ImageFacts, ImageName, Options, ScanResponse, scan_result};
 use regent_scan::{Findings, Gap, Interest, Limits, MissingTarget, Overlay, analyze, attribute};
 
@@ -33,6 +35,7 @@ pub use store::{CaptureKey, CaptureStore, Sighting, Turn};
 
 use crate::registry::{Registry, ResolvedImage};
 use captures::Captures;
+use known::KnownFindings;
 use layers::{Layers, ReadLayers};
 
 /// How often layers are read again for link targets. A second round is needed when a target is a link itself.
@@ -101,10 +104,11 @@ impl Progress for Silent {
     fn event(&self, _: ProgressEvent<'_>) {}
 }
 
-/// Scans images, and keeps captures of layers for the next scan. Cheap to clone; clones share the captures.
+/// Scans images, and keeps captures of layers and findings for the next scan. Cheap to clone; clones share them.
 #[derive(Clone)]
 pub struct Scanner {
     captures: Arc<Captures>,
+    known: Arc<KnownFindings>,
     store: Option<Arc<dyn CaptureStore>>,
     reads_attestations: bool,
     reads_parts: bool,
@@ -122,7 +126,7 @@ pub struct ScannedImage {
     /// For the report.
     pub facts: ImageFacts,
     /// For the report.
-    pub findings: Findings,
+    pub findings: Arc<Findings>,
     /// What it cost.
     pub cost: Cost,
 }
@@ -148,10 +152,11 @@ impl Scanner {
     /// Memory for captures when nobody says otherwise, in bytes. A base layer's capture has some hundred KiB.
     pub const DEFAULT_CAPTURES_BYTES: u64 = 32 << 20;
 
-    /// A scanner that keeps captures up to this much memory, in bytes.
+    /// A scanner that keeps captures up to this much memory, in bytes, and findings up to half of it.
     pub fn new(captures_bytes: u64) -> Self {
         Self {
             captures: Arc::new(Captures::new(captures_bytes)),
+            known: Arc::new(KnownFindings::new(captures_bytes / 2)),
             store: None,
             reads_attestations: false,
             reads_parts: true,
@@ -200,31 +205,60 @@ impl Scanner {
             return Err(Error::ImageTooLarge { image: image.to_string(), size_bytes, limit_bytes });
         }
         let resolving = started.elapsed();
-        let started = Instant::now();
+        let (findings, cost) = match self.known.find(&resolved, &limits.layer, interest) {
+            Some(findings) => (findings, cost_of_known(&resolved, progress)),
+            None => self.read(registry, &resolved, limits, interest, progress).await?,
+        };
+        let mut scanned = scanned(image, &resolved, findings, Cost { resolving, ..cost });
+        if self.reads_attestations {
+            let (attestations, gaps) = attestations::read(registry, &resolved).await?;
+            scanned.facts.attestations = attestations;
+            if !gaps.is_empty() {
+                Arc::make_mut(&mut scanned.findings).gaps.extend(gaps);
+            }
+        }
+        Ok(scanned)
+    }
 
-        let layers = Layers::new(self, registry, &resolved, &limits.layer, Arc::clone(interest), progress);
+    /// Reads the layers of an image and analyzes them.
+    async fn read(
+        &self,
+        registry: &Registry,
+        image: &ResolvedImage,
+        limits: &ScanLimits,
+        interest: &Arc<Interest>,
+        progress: &dyn Progress,
+    ) -> Result<(Arc<Findings>, Cost), Error> {
+        let started = Instant::now();
+        let layers = Layers::new(self, registry, image, &limits.layer, Arc::clone(interest), progress);
         let mut read = layers.read_all().await?;
         let reading = started.elapsed();
         let started = Instant::now();
 
         let mut findings = analyze_layers(&layers, &mut read, &limits.layer, interest).await?;
         findings.gaps.extend(read.gaps);
+        let findings = Arc::new(findings);
+        self.known.keep(image, &limits.layer, interest, &findings);
         let cost = Cost {
             n_layers: read.captured.len(),
             n_cached_layers: read.n_cached,
             fetched_bytes: layers.fetched_bytes(),
-            resolving,
             reading,
             analyzing: started.elapsed(),
+            ..Cost::default()
         };
-        let mut scanned = scanned(image, &resolved, findings, cost);
-        if self.reads_attestations {
-            let (attestations, gaps) = attestations::read(registry, &resolved).await?;
-            scanned.facts.attestations = attestations;
-            scanned.findings.gaps.extend(gaps);
-        }
-        Ok(scanned)
+        Ok((findings, cost))
     }
+}
+
+/// What an image costs whose findings are known. All of its layers count as known, and are reported as such.
+fn cost_of_known(image: &ResolvedImage, progress: &dyn Progress) -> Cost {
+    let layers = &image.image.layers;
+    for layer in 0..layers.len() {
+        progress.event(ProgressEvent::LayerDone { layer, cached: true });
+    }
+    let distinct: HashSet<&Digest> = layers.iter().map(|layer| &layer.digest).collect();
+    Cost { n_layers: layers.len(), n_cached_layers: distinct.len(), ..Cost::default() }
 }
 
 /// Lays the layers over each other, reads again what links lead to, and runs the analyzers.
@@ -264,7 +298,7 @@ enum Step {
     Again(Vec<MissingTarget>),
 }
 
-fn scanned(image: &ImageRef, resolved: &ResolvedImage, findings: Findings, cost: Cost) -> ScannedImage {
+fn scanned(image: &ImageRef, resolved: &ResolvedImage, findings: Arc<Findings>, cost: Cost) -> ScannedImage {
     // What a driver serves from disk was not pulled: its digests are no distribution's.
     let digests = (!resolved.annotated).then(|| Digests {
         manifest: resolved.manifest.digest.clone(),

@@ -3,6 +3,8 @@
 //! Lists are in a defined order (database order, or merge order: newest layer first, inside a layer the order of
 //! the tar), so that two scans of the same image give the same findings.
 
+pub(crate) mod size;
+
 use std::collections::BTreeSet;
 
 use bytes::Bytes;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::finding::size::{of_entries, of_text};
+
 /// Nodes of one graph, at most. The largest real lock files have some ten thousand.
 const MAX_NODES: usize = 200_000;
 /// Edges of one graph, at most.
@@ -112,6 +114,19 @@ impl Graph {
     /// Whether there is no node.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub(crate) fn cost_bytes(&self) -> usize {
+        let of_node = |node: &GraphNode| {
+            // The id is there twice, and each edge in the set as well.
+            let texts = 2 * of_text(&node.id)
+                + of_text(&node.name)
+                + node.version.iter().map(|text| of_text(text)).sum::<usize>();
+            let labels = of_entries(node.labels.len(), node.labels.values().map(String::len).sum());
+            size_of::<GraphNode>() + texts + labels + node.depends.len() * 8 * size_of::<GraphPlace>()
+        };
+        self.nodes.iter().map(of_node).sum()
     }
 
     /// Whether nodes or edges are missing since the graph was full: to be said as a gap.

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Index, IndexMut};
 
+use crate::finding::size::{of_entries, of_text};
+
 /// A place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NodeIndex(usize);
@@ -48,6 +50,18 @@ impl Tree {
     /// Whether there is no node.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub(crate) fn cost_bytes(&self) -> usize {
+        let of_node = |node: &TreeNode| {
+            let TreeNode { name, version, purl, labels, children } = node;
+            let texts = [Some(name), version.as_ref(), purl.as_ref()];
+            let texts = texts.into_iter().flatten().map(|text| of_text(text)).sum::<usize>();
+            let labels = of_entries(labels.len(), labels.values().map(String::len).sum());
+            size_of::<TreeNode>() + texts + labels + size_of_val(children.as_slice())
+        };
+        self.nodes.iter().map(of_node).sum()
     }
 
     /// Attaches a node to the root. One of the same name is replaced, at its place.

@@ -5,7 +5,6 @@
 //! So a caller uses what is here only after the registry has said, to its own connection and just now, that it may:
 //! see `Contents::current` and `Contents::referred`.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,21 +14,22 @@ use regent_distribution::Client;
 use regent_oci::{Descriptor, Digest, Manifest, Reference};
 
 use crate::disk_cache::{DiskCache, EntryName};
+use crate::recent::Recent;
 
 /// All that is kept in memory, in bytes: some hundred images.
-const MEMORY_BYTES: usize = 4 << 20;
+const MEMORY_BYTES: u64 = 4 << 20;
 /// What an entry takes besides its content, about.
-const ENTRY_BYTES: usize = 128;
+const ENTRY_BYTES: u64 = 128;
 /// The largest document, in bytes: that of a configuration.
 const MAX_BYTES: u64 = 16 << 20;
 /// How hard zstd tries.
 const LEVEL: i32 = 3;
 
 /// Documents of all registries, in memory and, if there is one, in a cache on the disk. Cheap to clone; clones share them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Documents {
     // std, since it is held for a few instructions and never over an await.
-    memory: Arc<Mutex<Memory>>,
+    memory: Arc<Mutex<Recent<EntryName, Bytes>>>,
     disk: Option<DiskCache>,
 }
 
@@ -49,6 +49,13 @@ impl Place {
 
     fn name(&self, kind: &str, what: &str) -> EntryName {
         EntryName::new(kind, &[&self.endpoint, &self.repository, what])
+    }
+}
+
+impl Default for Documents {
+    /// Documents that are gone with the process.
+    fn default() -> Self {
+        Self { memory: Arc::new(Mutex::new(Recent::new(MEMORY_BYTES))), disk: None }
     }
 }
 
@@ -100,26 +107,32 @@ impl Documents {
     }
 
     async fn find(&self, name: EntryName) -> Option<Bytes> {
-        if let Some(content) = self.memory().find(&name) {
+        if let Some(content) = self.remembered(&name) {
             return Some(content);
         }
         let content = Bytes::from(self.disk.as_ref()?.read(name.clone(), unpack).await?);
-        self.memory().put(name, content.clone());
+        self.remember(name, &content);
         Some(content)
     }
 
     fn put(&self, name: EntryName, content: Bytes) {
-        if self.memory().find(&name).is_some_and(|known| known == content) {
+        if self.remembered(&name).is_some_and(|known| known == content) {
             return;
         }
-        self.memory().put(name.clone(), content.clone());
+        self.remember(name.clone(), &content);
         if let Some(disk) = &self.disk {
             disk.write(name, content.len() as u64, move || zstd::bulk::compress(&content, LEVEL).ok());
         }
     }
 
-    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn remembered(&self, name: &EntryName) -> Option<Bytes> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).find(name)
+    }
+
+    fn remember(&self, name: EntryName, content: &Bytes) {
+        let size_bytes = ENTRY_BYTES + content.len() as u64;
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.keep(name, content.clone(), size_bytes);
     }
 }
 
@@ -129,77 +142,8 @@ fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     Some(content)
 }
 
-/// What is in memory, the least recently used leaving first.
-#[derive(Default)]
-struct Memory {
-    kept: HashMap<EntryName, Kept>,
-    kept_bytes: usize,
-    clock: u64,
-}
-
-struct Kept {
-    content: Bytes,
-    used: u64,
-}
-
-impl Kept {
-    fn size_bytes(&self) -> usize {
-        ENTRY_BYTES + self.content.len()
-    }
-}
-
-impl Memory {
-    fn find(&mut self, name: &EntryName) -> Option<Bytes> {
-        self.clock += 1;
-        let kept = self.kept.get_mut(name)?;
-        kept.used = self.clock;
-        Some(kept.content.clone())
-    }
-
-    fn put(&mut self, name: EntryName, content: Bytes) {
-        self.clock += 1;
-        let kept = Kept { content, used: self.clock };
-        // One that is too large takes the place of what was there under its name all the same: that is no longer so.
-        let (size_bytes, is_small) = (kept.size_bytes(), kept.size_bytes() <= MEMORY_BYTES / 4);
-        let old = if is_small { self.kept.insert(name, kept) } else { self.kept.remove(&name) };
-        self.kept_bytes += if is_small { size_bytes } else { 0 };
-        self.kept_bytes -= old.map_or(0, |old| old.size_bytes());
-        while self.kept_bytes > MEMORY_BYTES {
-            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.used).map(|(name, _)| name.clone());
-            let Some(gone) = oldest.and_then(|oldest| self.kept.remove(&oldest)) else { break };
-            self.kept_bytes -= gone.size_bytes();
-        }
-    }
-}
-
 impl fmt::Debug for Documents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Documents").field("disk", &self.disk).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_bounded_and_the_least_recently_used_leave() {
-        let name = |number: usize| EntryName::new("test", &[&number.to_string()]);
-        let content = Bytes::from(vec![0; (64 << 10) - ENTRY_BYTES]);
-        let mut memory = Memory::default();
-        let n_fitting = MEMORY_BYTES / (64 << 10);
-        for number in 0..n_fitting {
-            memory.put(name(number), content.clone());
-        }
-        assert_eq!(memory.kept_bytes, MEMORY_BYTES);
-        assert!(memory.find(&name(0)).is_some());
-        memory.put(name(n_fitting), content.clone());
-        let is_there = [0, 1, 2].map(|number| memory.find(&name(number)).is_some());
-        assert_eq!((is_there, memory.kept_bytes), ([true, false, true], MEMORY_BYTES));
-        memory.put(name(0), Bytes::from_static(b"another"));
-        assert_eq!(memory.find(&name(0)).as_deref(), Some(b"another".as_slice()));
-        memory.put(name(0), Bytes::from(vec![0; MEMORY_BYTES / 4]));
-        assert_eq!(memory.find(&name(0)), None, "it is too large, and the old one is not the one");
-        assert_eq!(memory.kept_bytes, (n_fitting - 1) * (64 << 10));
     }
 }

@@ -7,45 +7,31 @@ use regent_scan::{CapturedLayer, EntryKind};
 use tokio::sync::OnceCell;
 
 use super::store::CaptureKey;
+use crate::recent::Recent;
 
 /// A reading of one layer that several scans may wait for. If the one that reads fails or is dropped, the next one
 /// that waits reads.
 pub(super) type Reading = Arc<OnceCell<CapturedLayer>>;
 
-/// Captures by what they depend on, the least recently used ones leaving first, and readings that are under way.
+/// Captures by what they depend on, and readings that are under way.
 pub(super) struct Captures {
-    max_bytes: u64,
     // std, since it is held for a few instructions and never over an await.
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    kept: HashMap<CaptureKey, Kept>,
-    kept_bytes: u64,
-    clock: u64,
+    kept: Recent<CaptureKey, CapturedLayer>,
     readings: HashMap<CaptureKey, Weak<OnceCell<CapturedLayer>>>,
-}
-
-struct Kept {
-    layer: CapturedLayer,
-    size_bytes: u64,
-    used: u64,
 }
 
 impl Captures {
     pub(super) fn new(max_bytes: u64) -> Self {
-        Self { max_bytes, state: Mutex::default() }
+        Self { state: Mutex::new(State { kept: Recent::new(max_bytes), readings: HashMap::new() }) }
     }
 
     /// The capture of a layer, if it is kept.
     pub(super) fn find(&self, key: &CaptureKey) -> Option<CapturedLayer> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.clock += 1;
-        let now = state.clock;
-        let kept = state.kept.get_mut(key)?;
-        kept.used = now;
-        Some(kept.layer.clone())
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).kept.find(key)
     }
 
     /// The reading of a layer that is under way, or a new one.
@@ -62,25 +48,8 @@ impl Captures {
 
     /// Keeps a capture, if it is not too large to be worth it.
     pub(super) fn keep(&self, key: &CaptureKey, layer: &CapturedLayer) {
-        let size_bytes = size_bytes(layer);
-        if size_bytes > self.max_bytes / 4 {
-            return;
-        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.clock += 1;
-        let kept = Kept { layer: layer.clone(), size_bytes, used: state.clock };
-        if let Some(old) = state.kept.insert(key.clone(), kept) {
-            state.kept_bytes -= old.size_bytes;
-        }
-        state.kept_bytes += size_bytes;
-        while state.kept_bytes > self.max_bytes {
-            let Some(oldest) = state.kept.iter().min_by_key(|(_, k)| k.used).map(|(d, _)| d.clone()) else {
-                break;
-            };
-            if let Some(gone) = state.kept.remove(&oldest) {
-                state.kept_bytes -= gone.size_bytes;
-            }
-        }
+        state.kept.keep(key.clone(), layer.clone(), size_bytes(layer));
     }
 }
 
@@ -125,20 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_leave_first_and_large_ones_never_come() {
+    fn what_is_kept_is_found_by_its_key_and_large_ones_are_not_kept() {
         let captures = Captures::new(8 * 100);
-        for name in ["a", "b", "c", "d"] {
-            captures.keep(&key(name), &layer(name, 25));
+        for (name, n_hidden, is_kept) in [("a", 25, true), ("huge", 26, false)] {
+            captures.keep(&key(name), &layer(name, n_hidden));
+            assert_eq!(captures.find(&key(name)).is_some(), is_kept, "{name}");
         }
-        let has = |name: &str| captures.find(&key(name)).is_some();
-        assert!(has("a") && has("d"));
-        captures.keep(&key("e"), &layer("e", 25));
-        assert!(has("a") && !has("b") && has("e"));
-        captures.keep(&key("huge"), &layer("huge", 26));
-        assert!(!has("huge") && has("a"));
-        captures.keep(&key("a"), &layer("a", 1)); // replaced, not counted twice
-        captures.keep(&key("f"), &layer("f", 24));
-        assert!(has("c") && has("d") && has("e") && has("f"));
     }
 
     #[tokio::test]

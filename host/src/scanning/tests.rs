@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use regent_oci::{Descriptor, Digest, MediaType, annotation};
+use regent_oci::{Descriptor, MediaType, annotation};
 use regent_scan::PackageFormat;
 use regent_transport::Fault as _;
 use secrecy::SecretString;
@@ -10,8 +10,9 @@ use secrecy::SecretString;
 use super::*;
 use crate::connection::Connection;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
-use crate::drivers::fixtures::shelf;
+use crate::drivers::fixtures::{gate, shelf};
 use crate::drivers::{Drivers, DriversConfig};
+use crate::http::test_server::{TestServer, answer};
 use crate::http::{HttpClient, HttpConfig};
 use crate::nats::Nats;
 use crate::nats::test_server::NatsServer;
@@ -154,6 +155,63 @@ async fn a_link_to_a_file_that_no_one_asked_for_is_followed() {
     assert_eq!(scanned.cost.fetched_bytes, 2 * layer(&files).len() as u64);
 }
 
+/// What is reported of a scan, in a word each.
+#[derive(Default)]
+struct Words(Mutex<Vec<&'static str>>);
+
+impl Progress for Words {
+    fn event(&self, event: ProgressEvent<'_>) {
+        let word = match event {
+            ProgressEvent::LayerDone { cached: true, .. } => "known",
+            ProgressEvent::LayerDone { cached: false, .. } => "read",
+            ProgressEvent::Analyzing => "analyzing",
+            _ => return,
+        };
+        self.0.lock().unwrap().push(word);
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_known_is_not_analyzed_again_unless_more_is_asked_of_it() {
+    let (layer, config) = (alpine(), Bytes::from_static(br#"{"architecture":"amd64","os":"linux"}"#));
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST,
+        "config": Descriptor::of(MediaType::OCI_CONFIG, &config),
+        "layers": [Descriptor::of(MediaType::OCI_LAYER, &layer), Descriptor::of(MediaType::OCI_LAYER, &layer)],
+    });
+    let manifest = Bytes::from(manifest.to_string());
+    let server = TestServer::plain(move |parts| {
+        let path = parts.uri.path();
+        let blob = if path.ends_with(Digest::sha256(&layer).as_str()) { &layer } else { &config };
+        answer(200, if path.contains("/manifests/") { manifest.clone() } else { blob.clone() })
+    })
+    .await;
+    let mut drivers = DriversConfig::new(Vec::new());
+    drivers.insecure = crate::http::InsecureRegistries::all();
+    let http = HttpClient::new(&HttpConfig::default()).unwrap();
+    let drivers = Drivers::with_native(drivers, http, &[gate::DRIVER]);
+    let fields = [("registryBase".to_owned(), SecretString::from(server.url("")))];
+    let registry = drivers.open(&Connection::new("gate", fields)).await.unwrap();
+    let (scanner, image) = (scanner(), "team/app:1".parse().unwrap());
+    let (ordinary, more) = (Interest::default(), Interest { application_files: true, ..Interest::default() });
+    let other_limits =
+        ScanLimits { layer: Limits { entries: 1000, ..Limits::default() }, ..ScanLimits::default() };
+    let rows = [
+        (&ordinary, ScanLimits::default(), vec!["read", "analyzing"], 0),
+        (&ordinary, ScanLimits::default(), vec!["known", "known"], 1),
+        (&more, ScanLimits::default(), vec!["read", "analyzing"], 0),
+        (&ordinary, other_limits, vec!["known", "analyzing"], 1),
+    ];
+    for (interest, limits, expected, n_cached) in rows {
+        let words = Words::default();
+        let interest = Arc::new(interest.clone());
+        let scanned = scanner.scan(&registry, &image, None, &limits, &interest, &words).await.unwrap();
+        assert_eq!(*words.0.lock().unwrap(), expected);
+        assert_eq!(packages(&scanned), ["musl", "zlib"]);
+        assert_eq!((scanned.cost.n_layers, scanned.cost.n_cached_layers), (2, n_cached));
+    }
+}
+
 /// A scanner of a process that begins now, on this directory.
 fn scanner_at(folder: &std::path::Path) -> (Scanner, DiskCache) {
     let cache = DiskCache::open(DiskCacheConfig {
@@ -246,7 +304,7 @@ async fn what_was_pulled_and_what_was_read_from_an_archive_are_named_as_results_
         let image = "app:1".parse().unwrap();
         let mut resolved = registry(name).await.resolve(&image, None).await.unwrap();
         resolved.annotated = annotated;
-        let scanned = scanned(&image, &resolved, Findings::default(), Cost::default());
+        let scanned = scanned(&image, &resolved, Arc::default(), Cost::default());
         assert_eq!(scanned.facts.layers.0, [expected], "{name}");
         assert_eq!(scanned.digests.is_some(), !annotated, "{name}");
     }

@@ -16,6 +16,7 @@ pub mod nats;
 pub mod process;
 pub mod registry;
 pub mod sink;
+pub mod skopeo;
 pub mod token_server;
 pub mod torture;
 pub mod vendor;

@@ -12,6 +12,7 @@ use regent_tests::artifacts::{plugin_directory, regent};
 use regent_tests::image::{Compression, Flavor, Image, ImageBuilder, Layer, alpine_layer, debian_layer};
 use regent_tests::registry::{Auth, Registry};
 use regent_tests::sink::Sink;
+use regent_tests::skopeo::skopeo;
 use serde_json::{Value, json};
 
 const USERNAME: &str = "robot";
@@ -126,18 +127,6 @@ fn packages(response: &Value) -> BTreeSet<String> {
 
 fn expected_packages() -> BTreeSet<String> {
     PACKAGES.map(str::to_owned).into()
-}
-
-/// Runs the real skopeo. Returns what it prints.
-fn skopeo(arguments: &[&str]) -> String {
-    let output = Command::new("skopeo")
-        .arg("--insecure-policy")
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|e| panic!("skopeo can't be started ({e}); `cargo xtask test` installs it"));
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "skopeo {arguments:?}: {err}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

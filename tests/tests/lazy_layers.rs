@@ -8,9 +8,10 @@ use std::fs;
 use regent_oci::{Descriptor, Digest, MediaType};
 use regent_tests::agent::{Agent, Connection};
 use regent_tests::artifacts::plugin_directory;
-use regent_tests::image::{push_blob, push_manifest};
+use regent_tests::image::{Compression, Flavor, ImageBuilder, debian_layer, push_blob, push_manifest};
 use regent_tests::registry::{Auth, Registry};
 use regent_tests::sink::Sink;
+use regent_tests::skopeo::skopeo;
 use serde_json::{Value, json};
 
 use self::build::{Built, Format, Kind, Node, build, build_with, file, go_program, node, noise, program};
@@ -135,6 +136,31 @@ async fn a_twentieth_of_a_large_image_is_fetched_for_the_same_results() {
         assert_eq!(all, layer.bytes.len() as u64);
         assert!(few > 0 && few * 20 < all, "{few} of {all} bytes");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_skopeo_has_written_is_read_in_parts() {
+    let scene = Scene::set().await;
+    let layout = tempfile::tempdir().unwrap();
+    // Not compressed: what is compressed already skopeo leaves as it is.
+    let content = noise(0, 6 << 20);
+    let layer = debian_layer().file("srv/data.bin", content);
+    let image = ImageBuilder::new(Flavor::Oci).layer(layer, Compression::None).build();
+    image.write_layout(layout.path(), "1");
+    let source = format!("oci:{}:1", layout.path().display());
+    let target = format!("docker://{}/team/app:skopeo", scene.registry.authority());
+    let copy = ["copy", "--dest-tls-verify=false", "--dest-compress-format", "zstd:chunked"];
+    skopeo(&[&copy[..], &[&source, &target]].concat());
+    let written = skopeo(&["inspect", "--raw", "--tls-verify=false", &target]);
+    assert!(written.contains("io.containers.zstd-chunked.manifest-checksum"), "{written}");
+
+    let (lazy, whole) = (scene.agent(true).await, scene.agent(false).await);
+    let (in_parts, done) = scene.scan(&lazy, "skopeo").await;
+    assert_eq!(done["status"], "succeeded", "{done}");
+    assert!(!in_parts.is_empty());
+    assert_eq!(in_parts, scene.scan(&whole, "skopeo").await.0);
+    let (few, all) = (fetched_bytes(&lazy).await, fetched_bytes(&whole).await);
+    assert!(few > 0 && few * 20 < all, "{few} of {all} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

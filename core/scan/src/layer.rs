@@ -10,6 +10,7 @@ mod gzip;
 mod header;
 mod inflate;
 mod keep;
+mod kept_paths;
 mod pax;
 mod source;
 mod sparse;

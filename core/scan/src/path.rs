@@ -56,7 +56,8 @@ impl LayerPath {
 
     /// The last component; empty for `/`.
     pub fn file_name(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or_default()
+        let start = memchr::memrchr(b'/', self.0.as_bytes()).map_or(0, |slash| slash + 1);
+        self.0.get(start..).unwrap_or_default()
     }
 
     /// The directory; `/` is its own.
@@ -109,7 +110,13 @@ impl LayerPath {
 
 /// Whether text is `a/b/c`: no empty component, no `.` or `..`, no NUL.
 fn is_normal(text: &str) -> bool {
-    text.split('/').all(|c| !matches!(c, "" | "." | "..")) && memchr::memchr(0, text.as_bytes()).is_none()
+    let bytes = text.as_bytes();
+    // Nearly every path is told by pairs of bytes that it has not. All are counted, since that is done for many at once.
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    let n_odd = pairs.filter(|pair| matches!(pair, (0, _) | (b'/', b'/' | b'.'))).count();
+    let is_plain = !matches!(bytes, [] | [b'/' | b'.', ..] | [.., b'/' | 0]);
+    (is_plain && n_odd == 0)
+        || (text.split('/').all(|c| !matches!(c, "" | "." | "..")) && memchr::memchr(0, bytes).is_none())
 }
 
 /// FNV-1a, 64 bit, over a path's text, fed component by component: the hash of `/a/b` is that of `/a` continued with

@@ -22,6 +22,7 @@ const fn row(
         },
         files: &[],
         directories: &[],
+        ends: &[],
         pattern: no_pattern,
         run,
     }

@@ -20,6 +20,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &ENDINGS,
     pattern,
     run,
 };

@@ -33,6 +33,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &[".deps.json"],
     pattern,
     run,
 };

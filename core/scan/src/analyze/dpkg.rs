@@ -51,6 +51,7 @@ pub(super) const STATUS_ANALYZER: Analyzer = Analyzer {
     },
     files: FILES,
     directories: &[],
+    ends: &["/copyright", ".list"],
     pattern,
     run: run_status,
 };
@@ -66,6 +67,7 @@ pub(super) const STATUS_DIRECTORY_ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: DIRECTORIES,
+    ends: &[],
     pattern: no_pattern,
     run: run_status_directory,
 };

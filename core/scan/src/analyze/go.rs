@@ -1,6 +1,6 @@
 //! Go programs: the modules that were built into them.
 
-use super::{About, Analyzer, Reported, View, Want};
+use super::{ANY_END, About, Analyzer, Reported, View, Want};
 use crate::application::{
     Application, ApplicationKind, Component, Content, Dependencies, Ecosystem, Root, TestedFiles,
 };
@@ -30,6 +30,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: ANY_END,
     pattern: any_file,
     run,
 };

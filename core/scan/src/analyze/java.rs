@@ -34,6 +34,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &[JAR, WAR, EAR],
     pattern,
     run,
 };

@@ -17,6 +17,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &[],
     pattern: no_pattern,
     run,
 };

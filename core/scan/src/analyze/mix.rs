@@ -24,6 +24,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &["/mix.lock"],
     pattern,
     run,
 };

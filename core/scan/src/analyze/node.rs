@@ -77,6 +77,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &[MANIFEST, "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "npm-shrinkwrap.json"],
     pattern,
     run,
 };

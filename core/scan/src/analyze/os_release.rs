@@ -28,6 +28,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: FILES,
     directories: &[],
+    ends: &[],
     pattern: no_pattern,
     run,
 };

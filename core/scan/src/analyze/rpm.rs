@@ -48,6 +48,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: FILES,
     directories: DIRECTORIES,
+    ends: &[],
     pattern: no_pattern,
     run,
 };

@@ -27,6 +27,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &["/Gemfile.lock", "/gems.locked", ".gemspec"],
     pattern,
     run,
 };

@@ -35,6 +35,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: FILES,
     directories: &[],
+    ends: &["/release"],
     pattern,
     run,
 };

@@ -1,7 +1,7 @@
 //! Rust programs: the crates that were built into them, where `cargo auditable` left a list.
 
 use super::go::{EXECUTABLES, any_file, executables, gap};
-use super::{About, Analyzer, Reported, View};
+use super::{ANY_END, About, Analyzer, Reported, View};
 use crate::application::{Application, ApplicationKind, Component, Ecosystem};
 use crate::distil::{Crate, Executable, ExecutableFault};
 use crate::finding::Findings;
@@ -18,6 +18,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: ANY_END,
     pattern: any_file,
     run,
 };

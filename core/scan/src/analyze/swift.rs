@@ -23,6 +23,7 @@ pub(super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &["/Package.resolved"],
     pattern,
     run,
 };

@@ -17,6 +17,7 @@ mod spool;
 
 use std::io;
 
+use memchr::{memchr, memmem};
 use serde::{Deserialize, Serialize};
 
 use super::scratch::{self, Scratch};
@@ -90,14 +91,14 @@ pub(crate) fn may_be(path: &LayerPath, size_bytes: u64, is_runnable: bool) -> bo
     let name = path.file_name();
     is_runnable
         || has_name_of_library(name)
-        || (!name.trim_start_matches('.').contains('.')
+        || (memchr(b'.', name.trim_start_matches('.').as_bytes()).is_none()
             && !DIRECTORIES_OF_DATA.iter().any(|directory| path.is_within(directory)))
 }
 
 /// `libx.so`, `libx.so.1.2`, and modules of Node.js.
 fn has_name_of_library(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
-    matches!(extension, Some("so" | "node")) || name.contains(".so.")
+    let name = name.as_bytes();
+    name.ends_with(b".so") || name.ends_with(b".node") || memmem::find(name, b".so.").is_some()
 }
 
 /// Tells executables from other files, and spools them.
@@ -138,17 +139,20 @@ impl Reader {
                 // Of what is not even looked through, the beginning has to do.
                 self.markers.has_go |= self.size_bytes > MAX_BYTES && markers::has_go_note(start);
                 let start = std::mem::take(start);
-                if !is_worth_it {
-                    self.state = State::Watched(ExecutableFault::NotSpooled);
-                    return true;
-                }
-                if !self.scratch.has_room(self.size_bytes) {
-                    self.state = State::Watched(ExecutableFault::NoRoom);
-                    return true;
-                }
+                let fault = if !is_worth_it {
+                    Some(ExecutableFault::NotSpooled)
+                } else if !self.scratch.has_room(self.size_bytes) {
+                    Some(ExecutableFault::NoRoom)
+                } else {
+                    None
+                };
                 let mut spool = self.scratch.spool(0);
-                let outcome = spool.append(&start).and_then(|_| spool.append(piece));
-                self.state = State::Disk(spool);
+                let outcome = match fault {
+                    Some(_) => Ok(true),
+                    None => spool.append(&start).and_then(|_| spool.append(piece)),
+                };
+                self.scratch.give_back(start);
+                self.state = fault.map_or(State::Disk(spool), State::Watched);
                 outcome
             }
             State::Memory(start) => {
@@ -191,32 +195,35 @@ impl Distiller for Reader {
             self.state = State::Other;
             return false;
         }
-        self.state = State::Memory(Vec::new());
+        self.state = State::Memory(self.scratch.buffer());
         self.spool(&start)
     }
 
     fn finish(self: Box<Self>) -> io::Result<Option<Distilled>> {
-        let Self { state, markers, .. } = *self;
-        let file = match state {
+        let Self { state, markers, scratch, .. } = *self;
+        let mut file = match state {
             State::Failed(error) => return Err(error),
             State::Head(_) | State::Other => return Ok(None),
-            _ if !markers.any() => return Ok(None),
             State::Watched(fault) => {
-                return Ok(Some(Distilled::Executable(Executable::Unreadable(fault))));
+                return Ok(markers.any().then_some(Distilled::Executable(Executable::Unreadable(fault))));
             }
             State::Memory(content) => Spool::Memory(content),
             State::Disk(spool) => Spool::Disk(spool),
         };
-        Ok(read(file, &markers)?.map(Distilled::Executable))
+        let executable = if markers.any() { read(&mut file, &markers)? } else { None };
+        if let Spool::Memory(content) = file {
+            scratch.give_back(content);
+        }
+        Ok(executable.map(Distilled::Executable))
     }
 }
 
 /// Reads what the markers promise. `None` where there is nothing of the kind: programs that look for the markers
 /// contain them as well.
-fn read(mut file: Spool, markers: &Markers) -> io::Result<Option<Executable>> {
-    let Some(elf) = spool::readable(Elf::read(&mut file))? else { return Ok(None) };
+fn read(file: &mut Spool, markers: &Markers) -> io::Result<Option<Executable>> {
+    let Some(elf) = spool::readable(Elf::read(file))? else { return Ok(None) };
     if markers.has_go {
-        match spool::readable(program::read(&elf, &mut file))? {
+        match spool::readable(program::read(&elf, file))? {
             Some(Some(program)) => return Ok(Some(Executable::Go(program))),
             None => return Ok(Some(Executable::Unreadable(ExecutableFault::BuildInfo))),
             Some(None) => {}
@@ -225,7 +232,7 @@ fn read(mut file: Spool, markers: &Markers) -> io::Result<Option<Executable>> {
     if !markers.has_crates {
         return Ok(None);
     }
-    Ok(match spool::readable(crates::read(&elf, &mut file))? {
+    Ok(match spool::readable(crates::read(&elf, file))? {
         Some(crates) => crates.map(Executable::Rust),
         None => Some(Executable::Unreadable(ExecutableFault::CrateList)),
     })

@@ -3,11 +3,10 @@
 //!
 //! Room is counted for each layer by itself, so that what a capture has does not depend on other layers.
 
-use std::cell::Cell;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::rc::Rc;
-
-use tempfile::SpooledTempFile;
 
 use crate::limits::Limits;
 
@@ -15,7 +14,7 @@ use crate::limits::Limits;
 #[derive(Debug, Clone)]
 pub(crate) struct Scratch(Rc<Room>);
 
-/// All in bytes.
+/// All in bytes, but for `spare`.
 #[derive(Debug)]
 struct Room {
     /// What may be written beside the files there are.
@@ -23,6 +22,9 @@ struct Room {
     /// What may still be written, to whichever file.
     left: Cell<u64>,
     written: Cell<u64>,
+    /// The memory of a file that is gone, for the next one: asked of the system anew for each file, it would be cleared
+    /// by it page by page, which costs more than what is done with the file.
+    spare: RefCell<Vec<u8>>,
 }
 
 impl Scratch {
@@ -31,6 +33,7 @@ impl Scratch {
             free: Cell::new(limits.spooled_at_once_bytes),
             left: Cell::new(limits.spooled_layer_bytes),
             written: Cell::new(0),
+            spare: RefCell::default(),
         }))
     }
 
@@ -41,8 +44,20 @@ impl Scratch {
 
     /// A file that goes to the disk when it has more than that.
     pub(super) fn spool(&self, memory_bytes: usize) -> Spool {
-        let file = SpooledTempFile::new(memory_bytes);
-        Spool { file, memory_bytes: memory_bytes as u64, length: 0, on_disk_bytes: 0, scratch: self.clone() }
+        let place = Place::Memory(Cursor::new(if memory_bytes == 0 { Vec::new() } else { self.buffer() }));
+        Spool { place, memory_bytes: memory_bytes as u64, length: 0, on_disk_bytes: 0, scratch: self.clone() }
+    }
+
+    /// An empty buffer, with what memory there is.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        self.0.spare.take()
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
+        let spare = self.0.spare.take();
+        buffer.clear();
+        self.0.spare.replace(if buffer.capacity() > spare.capacity() { buffer } else { spare });
     }
 
     /// All that was written to temporary files so far.
@@ -54,7 +69,7 @@ impl Scratch {
     fn take(&self, n_bytes: u64) -> bool {
         let has_room = self.has_room(n_bytes);
         if has_room {
-            let Room { free, left, written } = &*self.0;
+            let Room { free, left, written, .. } = &*self.0;
             free.set(free.get() - n_bytes);
             left.set(left.get() - n_bytes);
             written.set(written.get() + n_bytes);
@@ -66,11 +81,17 @@ impl Scratch {
 /// A file that is written to its end and then read at any place.
 #[derive(Debug)]
 pub(super) struct Spool {
-    file: SpooledTempFile,
+    place: Place,
     memory_bytes: u64,
     length: u64,
     on_disk_bytes: u64,
     scratch: Scratch,
+}
+
+#[derive(Debug)]
+enum Place {
+    Memory(Cursor<Vec<u8>>),
+    Disk(File),
 }
 
 impl Spool {
@@ -83,8 +104,18 @@ impl Spool {
                 return Ok(false);
             }
             self.on_disk_bytes = self.length;
+            if let Place::Memory(content) = &mut self.place {
+                let content = std::mem::take(content.get_mut());
+                let mut file = tempfile::tempfile()?;
+                file.write_all(&content)?;
+                self.scratch.give_back(content);
+                self.place = Place::Disk(file);
+            }
         }
-        self.file.write_all(piece)?;
+        match &mut self.place {
+            Place::Memory(content) => content.get_mut().extend_from_slice(piece),
+            Place::Disk(file) => file.write_all(piece)?,
+        }
         Ok(true)
     }
 
@@ -96,13 +127,19 @@ impl Spool {
 
 impl Read for Spool {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer)
+        match &mut self.place {
+            Place::Memory(content) => content.read(buffer),
+            Place::Disk(file) => file.read(buffer),
+        }
     }
 }
 
 impl Seek for Spool {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
+        match &mut self.place {
+            Place::Memory(content) => content.seek(to),
+            Place::Disk(file) => file.seek(to),
+        }
     }
 }
 
@@ -110,6 +147,9 @@ impl Drop for Spool {
     fn drop(&mut self) {
         let free = &self.scratch.0.free;
         free.set(free.get() + self.on_disk_bytes);
+        if let Place::Memory(content) = &mut self.place {
+            self.scratch.give_back(std::mem::take(content.get_mut()));
+        }
     }
 }
 

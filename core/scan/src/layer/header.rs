@@ -101,18 +101,35 @@ pub(super) fn number(field: &[u8]) -> Option<u64> {
             (number >> 56 == 0).then_some(number << 8 | u64::from(byte))
         });
     }
-    let is_padding = |b: &u8| matches!(b, b' ' | 0);
-    let start = field.iter().position(|b| !is_padding(b)).unwrap_or(field.len());
-    let digits = field.get(start..).unwrap_or_default();
-    let end = digits.iter().position(is_padding).unwrap_or(digits.len());
-    digits.get(..end).unwrap_or_default().iter().try_fold(0_u64, |number, &digit| match digit {
-        b'0'..=b'7' => number.checked_mul(8)?.checked_add(u64::from(digit - b'0')),
-        _ => None,
-    })
+    let (mut number, mut has_begun) = (0_u64, false);
+    for &byte in field {
+        match byte {
+            b'0'..=b'7' if number >> 61 == 0 => {
+                number = number << 3 | u64::from(byte - b'0');
+                has_begun = true;
+            }
+            b' ' | 0 if has_begun => break,
+            b' ' | 0 => {}
+            _ => return None,
+        }
+    }
+    Some(number)
 }
 
 fn until_nul(field: &[u8]) -> &[u8] {
-    field.split(|&b| b == 0).next().unwrap_or_default()
+    memchr::memchr(0, field).and_then(|end| field.get(..end)).unwrap_or(field)
+}
+
+/// The sum of all bytes, eight at a time: every second one is added to one of four numbers of 16 bits, which those of a
+/// block don't fill.
+fn sum(block: &Block) -> u64 {
+    const SECONDS: u64 = 0x00ff_00ff_00ff_00ff;
+    let (words, _) = block.as_chunks();
+    let sums = words.iter().fold(0, |sums, word| {
+        let word = u64::from_le_bytes(*word);
+        sums + (word & SECONDS) + (word >> 8 & SECONDS)
+    });
+    [0, 16, 32, 48].into_iter().map(|bits| sums >> bits & 0xffff).sum()
 }
 
 /// The sum over all bytes, those of the sum itself taken as spaces. Old writers took bytes as signed.
@@ -120,8 +137,7 @@ fn check_sum(block: &Block) -> Result<(), Fault> {
     let stored = field(block, 148, 8);
     let expected = number(stored);
     let blanks = 8 * u64::from(b' ');
-    let sum = |bytes: &[u8]| bytes.iter().map(|&b| u64::from(b)).sum::<u64>();
-    let unsigned = sum(block) - sum(stored) + blanks;
+    let unsigned = sum(block) - stored.iter().map(|&b| u64::from(b)).sum::<u64>() + blanks;
     if expected == Some(unsigned) {
         return Ok(());
     }
@@ -138,6 +154,15 @@ fn check_sum(block: &Block) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_is_summed_up_whatever_its_bytes() {
+        for block in
+            [[0; BLOCK_BYTES], [0xff; BLOCK_BYTES], std::array::from_fn(|n| (n * 7 % 251).to_le_bytes()[0])]
+        {
+            assert_eq!(sum(&block), block.iter().map(|&b| u64::from(b)).sum::<u64>());
+        }
+    }
 
     #[test]
     fn numbers_are_octal_or_base_256() {

@@ -1,11 +1,10 @@
 //! What is kept of the entries, as they pass.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use regent_oci::Algorithm;
 
 use super::entry::{Contents, File, LayerEntry, LayerKind};
+use super::kept_paths::KeptPaths;
 use super::{Fault, LayerSpec};
 use crate::analyze::{self, Want};
 use crate::budget::{ImageBudget, KEPT_IMAGE_BYTES, SPOOLED_IMAGE_BYTES};
@@ -36,7 +35,7 @@ pub(super) struct Keeper<'a> {
     slots: Vec<Slot>,
     /// Where a path's entry is among `slots`. Without whiteouts and markers, which don't replace what their own layer
     /// has at the path.
-    index: HashMap<LayerPath, usize>,
+    index: KeptPaths,
     seen: Vec<Seen>,
     kept_bytes: u64,
     /// What was taken of the image's budget for temporary files.
@@ -81,7 +80,7 @@ impl<'a> Keeper<'a> {
             budget: &spec.budget,
             scratch: Scratch::new(limits),
             slots: Vec::new(),
-            index: HashMap::new(),
+            index: KeptPaths::new(),
             seen: Vec::new(),
             kept_bytes: 0,
             spooled_bytes: 0,
@@ -198,7 +197,11 @@ impl<'a> Keeper<'a> {
 
     /// Whether the layer has a kept executable there: what is told by its content alone has to be there already.
     fn is_executable(&self, path: &LayerPath) -> bool {
-        let slot = self.index.get(path).and_then(|&at| self.slots.get(at)).filter(|slot| slot.is_current);
+        let slot = self
+            .index
+            .get(path, PathHash::of(path))
+            .and_then(|at| self.slots.get(at))
+            .filter(|slot| slot.is_current);
         let kind = slot.map(|slot| &slot.entry.kind);
         matches!(kind, Some(EntryKind::File(Kept { distilled: Some(Distilled::Executable(_)), .. })))
     }
@@ -251,9 +254,10 @@ impl<'a> Keeper<'a> {
     }
 
     fn keep(&mut self, path: LayerPath, kind: EntryKind) -> Result<(), Fault> {
-        let position = self.see(&path, Shape::Kept)?;
+        let hash = PathHash::of(&path);
+        let position = self.see(hash, Shape::Kept)?;
         let entry = Entry { path, kind };
-        if let Some(slot) = self.index.get(&entry.path).and_then(|&at| self.slots.get_mut(at)) {
+        if let Some(slot) = self.index.get(&entry.path, hash).and_then(|at| self.slots.get_mut(at)) {
             let old = slot.entry.cost_bytes();
             self.kept_bytes -= old;
             self.budget.kept.give_back(old);
@@ -263,7 +267,7 @@ impl<'a> Keeper<'a> {
         }
         let path = entry.path.clone();
         let at = self.push(entry, position)?;
-        self.index.insert(path, at);
+        self.index.insert(path, hash, at);
         Ok(())
     }
 
@@ -276,19 +280,20 @@ impl<'a> Keeper<'a> {
 
     /// Notes a path of which nothing is kept.
     fn pass(&mut self, path: &LayerPath, shape: Shape) -> Result<(), Fault> {
-        self.see(path, shape)?;
-        if let Some(slot) = self.index.get(path).and_then(|&at| self.slots.get_mut(at)) {
+        let hash = PathHash::of(path);
+        self.see(hash, shape)?;
+        if let Some(slot) = self.index.get(path, hash).and_then(|at| self.slots.get_mut(at)) {
             slot.is_current = false;
         }
         Ok(())
     }
 
     /// Returns the entry's number.
-    fn see(&mut self, path: &LayerPath, shape: Shape) -> Result<u64, Fault> {
+    fn see(&mut self, path: PathHash, shape: Shape) -> Result<u64, Fault> {
         self.spend(SEEN_BYTES)?;
         let position = self.seen.len() as u64;
         let position_and_shape = position * 4 + shape as u64;
-        self.seen.push(Seen { path: PathHash::of(path).value(), position_and_shape });
+        self.seen.push(Seen { path: path.value(), position_and_shape });
         Ok(position)
     }
 

@@ -155,7 +155,8 @@ impl<'a, R: Read> Tar<'a, R> {
         if name.len() > self.limits.path_bytes {
             return Err(self.too_long());
         }
-        Ok(String::from_utf8_lossy(name))
+        // Told apart here, since the check of what is replaced looks at every byte by itself.
+        Ok(std::str::from_utf8(name).map_or_else(|_| String::from_utf8_lossy(name), Cow::Borrowed))
     }
 
     fn too_long(&self) -> Fault {

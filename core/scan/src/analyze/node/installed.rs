@@ -57,6 +57,7 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &["/node_modules/.package-lock.json", MANIFEST, "package-lock.json", "yarn.lock", "pnpm-lock.yaml"],
     pattern,
     run,
 };

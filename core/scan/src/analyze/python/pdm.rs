@@ -23,6 +23,7 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &["/pdm.lock"],
     pattern: |path| if path.ends_with("/pdm.lock") { Want::APPLICATION_FILE } else { Want::NOTHING },
     run,
 };

@@ -33,6 +33,7 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &["/requirements.txt", "/METADATA", "/PKG-INFO", ".egg-info"],
     pattern,
     run,
 };

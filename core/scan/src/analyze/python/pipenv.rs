@@ -25,6 +25,7 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &["/Pipfile.lock"],
     pattern: |path| if path.ends_with("/Pipfile.lock") { Want::APPLICATION_FILE } else { Want::NOTHING },
     run,
 };

@@ -30,6 +30,7 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &["/pyproject.toml", "/poetry.lock"],
     pattern,
     run,
 };

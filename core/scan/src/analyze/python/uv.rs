@@ -25,6 +25,7 @@ pub(in super::super) const ANALYZER: Analyzer = Analyzer {
     },
     files: &[],
     directories: &[],
+    ends: &["/uv.lock"],
     pattern: |path| if path.ends_with("/uv.lock") { Want::APPLICATION_FILE } else { Want::NOTHING },
     run,
 };

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | torture | package`.
+//! Developer commands: `cargo xtask demo | test | bench | instructions | torture | package`.
 
 #![expect(
     clippy::print_stdout,
@@ -10,6 +10,7 @@
 mod bench;
 mod command;
 mod demo;
+mod instructions;
 mod package;
 mod test;
 mod tools;
@@ -47,6 +48,12 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         runs: u32,
     },
+    /// Count the instructions that reading a layer takes: more than before is an error.
+    Instructions {
+        /// Take what is counted for what it may cost from now on.
+        #[arg(long)]
+        accept: bool,
+    },
     /// Kill agents at random, or let what is around them fail, for long: nothing may be lost.
     Torture(torture::Arguments),
     /// Build the program and the drivers as they ship, into `target/package`.
@@ -58,6 +65,7 @@ fn main() -> anyhow::Result<()> {
         Task::Demo => demo::run(),
         Task::Test { install_only, fuzz_seconds } => test::run(install_only, fuzz_seconds),
         Task::Bench { mebibytes, runs } => bench::run(mebibytes, runs),
+        Task::Instructions { accept } => instructions::run(accept),
         Task::Torture(arguments) => torture::run(&arguments),
         Task::Package => package::run().map(|_| ()),
     }

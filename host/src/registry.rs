@@ -32,7 +32,7 @@ use crate::drivers::{self, Session};
 use content::Contents;
 
 /// Tags whose digest is asked for at once, where the registry has no listing with digests.
-const HEADS_AT_ONCE: usize = 8;
+const HEADS_AT_ONCE: usize = 16;
 /// Items asked for with each page of a listing that is wanted whole: as many as any registry gives. A driver asks for
 /// as many of them as its registry takes.
 const PAGE_SIZE: u32 = 1000;

@@ -14,15 +14,24 @@ use crate::process::{Process, free_port};
 pub struct Agent {
     process: Process,
     port: u16,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Agent {
     /// Starts it on a plugin directory, with nothing in its environment but what is given.
     pub async fn start(plugins: &Path, environment: &[(&str, &str)]) -> Self {
-        let port = free_port();
         let data = tempfile::tempdir().unwrap();
-        let mut command = Command::new(artifacts::regent());
+        Self::start_by(Command::new(artifacts::regent()), plugins, data, environment).await
+    }
+
+    /// The same by a command that ends where the arguments of the program begin, and with this data directory.
+    pub async fn start_by(
+        mut command: Command,
+        plugins: &Path,
+        data: tempfile::TempDir,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let port = free_port();
         command
             .arg("serve")
             .env_clear()
@@ -36,7 +45,28 @@ impl Agent {
             .envs(environment.iter().copied());
         let mut process = Process::start("regent", &mut command);
         process.wait_for_port(port).await;
-        Self { process, port, _data: data }
+        Self { process, port, data }
+    }
+
+    /// Ends it by SIGTERM; its data directory is there for the next one.
+    pub async fn stop(mut self) -> tempfile::TempDir {
+        self.process.terminate().await;
+        self.data
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// A figure of `/metrics` without labels.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let metrics = self.get_with("/metrics", &[]).await.text;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
     }
 
     /// `http://127.0.0.1:port`.

@@ -8,6 +8,9 @@ use std::path::Path;
 use regent_oci::{Descriptor, Digest, MediaType};
 use serde_json::{Value, json};
 
+/// Zeros at the end of a tar.
+const END_MARK_BYTES: usize = 1024;
+
 /// A tar under construction.
 pub struct Layer {
     tar: tar::Builder<Vec<u8>>,
@@ -33,11 +36,20 @@ impl Layer {
 
     /// Adds a regular file.
     #[must_use]
-    pub fn file(mut self, path: &str, content: impl AsRef<[u8]>) -> Self {
-        let content = content.as_ref();
+    pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        self.file_with_mode(path, content.as_ref(), 0o644)
+    }
+
+    /// Adds a file that may be run.
+    #[must_use]
+    pub fn program(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        self.file_with_mode(path, content.as_ref(), 0o755)
+    }
+
+    fn file_with_mode(mut self, path: &str, content: &[u8], mode: u32) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
-        header.set_mode(0o644);
+        header.set_mode(mode);
         header.set_mtime(0);
         self.tar.append_data(&mut header, path, content).unwrap();
         self
@@ -97,6 +109,18 @@ impl Layer {
     /// The tar.
     pub fn build(self) -> Vec<u8> {
         self.tar.into_inner().unwrap()
+    }
+
+    /// The entries alone, without the mark of the end: a part of a tar.
+    pub fn entries(self) -> Vec<u8> {
+        let mut tar = self.build();
+        tar.truncate(tar.len() - END_MARK_BYTES);
+        tar
+    }
+
+    /// How many bytes the entries have so far.
+    pub fn n_bytes(&self) -> usize {
+        self.tar.get_ref().len()
     }
 }
 

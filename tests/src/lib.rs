@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod artifacts;
+pub mod bench;
 pub mod broker;
 pub mod disk;
 pub mod faults;

@@ -79,6 +79,12 @@ impl Sink {
         self.received.lock().unwrap().clone()
     }
 
+    fn find(&self, suffix: &str, operation: &str) -> Option<Callback> {
+        let received = self.received.lock().unwrap();
+        let hit = received.iter().find(|c| c.path.ends_with(suffix) && c.body["operationId"] == operation);
+        hit.cloned()
+    }
+
     /// Waits until a callback to a path ending in `suffix` is there for this operation.
     ///
     /// # Panics
@@ -88,10 +94,7 @@ impl Sink {
         let found = async {
             loop {
                 count.borrow_and_update();
-                let hit = self
-                    .received()
-                    .into_iter()
-                    .find(|c| c.path.ends_with(suffix) && c.body["operationId"] == operation);
+                let hit = self.find(suffix, operation);
                 if let Some(callback) = hit {
                     return callback;
                 }

@@ -115,9 +115,7 @@ impl Scene {
 
 /// Layer bytes that an agent has read, by its own count.
 async fn fetched_bytes(agent: &Agent) -> u64 {
-    let metrics = agent.get_with("/metrics", &[]).await.text;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("regent_layer_fetched_bytes_total "));
-    line.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
+    agent.metric("regent_layer_fetched_bytes_total").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,14 +12,14 @@ use serde_json::json;
 use tokio::sync::Barrier;
 
 /// As many as the host asks at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 const TAGS: usize = 8 * AT_ONCE;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn eight_heads_are_under_way_at_once_and_never_more() {
+async fn sixteen_heads_are_under_way_at_once_and_never_more() {
     let in_flight = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
-    // Each answer waits for seven others: one after the other would never end.
+    // Each answer waits for fifteen others: one after the other would never end.
     let barrier = Arc::new(Barrier::new(AT_ONCE));
     let heads = Arc::new(AtomicUsize::new(0));
     let (flying, peak, gate, count) = (in_flight.clone(), most.clone(), barrier, heads.clone());

@@ -39,15 +39,8 @@ enum Task {
         #[arg(long, default_value_t = 10)]
         fuzz_seconds: u32,
     },
-    /// Measure a scan side by side with a program that only downloads, hashes and inflates.
-    Bench {
-        /// Compressed size of the image in MiB.
-        #[arg(long, default_value_t = 500)]
-        mebibytes: u32,
-        /// Counted runs of each program.
-        #[arg(long, default_value_t = 5)]
-        runs: u32,
-    },
+    /// Measure scans and the service side by side with a program that only downloads, hashes and inflates.
+    Bench(bench::Arguments),
     /// Count the instructions that reading a layer takes: more than before is an error.
     Instructions {
         /// Take what is counted for what it may cost from now on.
@@ -64,7 +57,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Demo => demo::run(),
         Task::Test { install_only, fuzz_seconds } => test::run(install_only, fuzz_seconds),
-        Task::Bench { mebibytes, runs } => bench::run(mebibytes, runs),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Instructions { accept } => instructions::run(accept),
         Task::Torture(arguments) => torture::run(&arguments),
         Task::Package => package::run().map(|_| ()),

@@ -29,8 +29,8 @@ impl Purpose {
     }
 }
 
-/// Idle connections kept to one host.
-const MAX_IDLE_PER_HOST: usize = 8;
+/// Idle connections kept to one host: as many as a listing has requests under way at once.
+const MAX_IDLE_PER_HOST: usize = 16;
 
 /// What a server may send ahead of a slow reader on one HTTP/2 stream. It bounds the memory of a scan, and at 50 ms to the
 /// registry it lets through 40 MB/s.

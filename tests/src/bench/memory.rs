@@ -1,0 +1,75 @@
+//! What a scan takes of memory, by the size of the image.
+
+use super::account::run_well;
+use super::content::Content;
+use super::depot::{Depot, Layer};
+use super::report::{Section, Table, Target};
+use super::specimen::TAG;
+use super::stock::Stock;
+use super::{Subject, kinds, progress};
+
+const PEAK_LIMIT_MIB: f64 = 48.0;
+/// How much more memory a scan of the largest image may take than one of the smallest.
+const GROWTH_LIMIT: f64 = 1.25;
+const LAYER_BYTES: usize = 100 << 20;
+/// Layers of each image, 100 MiB each.
+const LAYERS: [usize; 3] = [1, 10, 100];
+const QUICK_LAYERS: [usize; 3] = [1, 3, 10];
+
+/// Scans of images of 0.1, 1 and 10 GB. The layers are put together in memory, so that the disk has room for them.
+pub async fn measure(subject: &Subject) -> Section {
+    let sizes = subject.or_quick(LAYERS, QUICK_LAYERS);
+    let depot = Depot::start().await;
+    progress("making the layers");
+    let layers: Vec<Layer> = tokio::task::block_in_place(|| {
+        let mut stock = Stock::of(25);
+        let beginning = |i: usize| kinds::debian(&mut Content::new(i as u64), 300, 0);
+        (0..sizes[2]).map(|i| stock.layer(beginning(i), LAYER_BYTES)).collect()
+    });
+    let mut table =
+        Table::new(["image GB, compressed", "layers", "wall s", "CPU s", "peak MiB", "written MB"]);
+    let mut peaks = Vec::new();
+    for n_layers in sizes {
+        let image = &layers[..n_layers];
+        let repository = format!("bench/of-{n_layers}");
+        depot.add(&repository, TAG, image);
+        let bytes: u64 = image.iter().map(|layer| layer.descriptor.size_bytes).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a size in bytes, to be shown in GB")]
+        let gigabytes = bytes as f64 / 1e9;
+        progress(&format!("{gigabytes:.2} GB"));
+        let data = tempfile::tempdir().unwrap();
+        let scan = subject.scan(&depot.authority(), &format!("{repository}:{TAG}"), data.path());
+        let run = tokio::task::block_in_place(|| run_well(&scan));
+        table.row([
+            format!("{gigabytes:.2}"),
+            n_layers.to_string(),
+            format!("{:.1}", run.wall),
+            format!("{:.1}", run.cpu),
+            format!("{:.1}", run.peak_mib),
+            format!("{:.2}", run.written_mb),
+        ]);
+        peaks.push(run.peak_mib);
+    }
+    let (most, growth) = (peaks.iter().copied().fold(0.0, f64::max), peaks[2] / peaks[0]);
+    Section {
+        subject: "Distinct layers of 105 MB each, generated and served from memory; one scan of each size."
+            .to_owned(),
+        tables: vec![table],
+        targets: vec![
+            Target::at_most(
+                "peak memory, the largest",
+                PEAK_LIMIT_MIB,
+                " MiB",
+                most,
+                format!("{most:.1} MiB"),
+            ),
+            Target::at_most(
+                "peak memory, largest image / smallest",
+                GROWTH_LIMIT,
+                " ×",
+                growth,
+                format!("{growth:.2}"),
+            ),
+        ],
+    }
+}

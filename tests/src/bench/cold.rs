@@ -14,7 +14,7 @@ use super::{Subject, kinds, progress, real, specimen};
 const CPU_LIMIT: f64 = 1.25;
 const WALL_LIMIT: f64 = 1.25;
 const PEAK_LIMIT_MIB: f64 = 48.0;
-/// What is written is the cache of captures, which may have so much of the layers' size.
+/// The cache of captures may have so much of the layers' size; nothing else should be written.
 const WRITTEN_LIMIT_PERCENT: f64 = 1.0;
 
 /// Scans and floor in turn.
@@ -85,7 +85,7 @@ fn section(specimen: &Specimen, pairs: &[(Run, Run)], is_refused: bool) -> Secti
             Target::at_most("wall / floor", WALL_LIMIT, " ×", wall.median, format!("{wall:.2}")),
             Target::at_most("peak memory", PEAK_LIMIT_MIB, " MiB", peak.median, format!("{peak:.1} MiB")),
             Target::at_most(
-                "written, for the cache of captures",
+                "written to the disk",
                 WRITTEN_LIMIT_PERCENT,
                 " % of the layers",
                 written.median,

@@ -1,5 +1,7 @@
 //! Layers of the kinds that images are made of. Sizes are of the tar, in bytes, about.
 
+use std::fmt::Write as _;
+
 use crate::image::Layer;
 use crate::zip::Zip;
 
@@ -7,6 +9,7 @@ use super::chunked::go_program;
 use super::content::Content;
 
 const MIB: usize = 1 << 20;
+const TAKES_ALL: &str = "a String takes everything";
 
 /// What `apt-get` leaves: the database of so many packages with the lists of their files, documents, libraries, programs.
 pub fn debian(content: &mut Content, n_packages: usize, n_bytes: usize) -> Layer {
@@ -14,7 +17,8 @@ pub fn debian(content: &mut Content, n_packages: usize, n_bytes: usize) -> Layer
     let mut layer = Layer::new();
     for i in 0..n_packages {
         let version = format!("{}.{}.{}-{}", content.below(9), content.below(30), content.below(90), i % 7);
-        status += &format!(
+        write!(
+            status,
             "Package: package-{i}\nStatus: install ok installed\nPriority: optional\nSection: libs\n\
              Installed-Size: {}\nMaintainer: Somebody <somebody@example.org>\nArchitecture: amd64\n\
              Source: source-{}\nVersion: {version}\nDepends: package-{} (>= 1.0), package-{}\n\
@@ -24,7 +28,8 @@ pub fn debian(content: &mut Content, n_packages: usize, n_bytes: usize) -> Layer
             i / 3,
             i / 5,
             String::from_utf8_lossy(&content.text(300)).replace('\n', " "),
-        );
+        )
+        .expect(TAKES_ALL);
         let n_list = content.size(200, 20_000);
         layer = layer
             .file(&format!("var/lib/dpkg/info/package-{i}.list"), content.text(n_list))
@@ -80,7 +85,7 @@ pub fn npm(content: &mut Content, n_bytes: usize) -> Layer {
     while layer.n_bytes() < n_bytes {
         let (folder, version) = (format!("app/node_modules/package-{i}"), format!("1.{}.{}", i % 9, i % 7));
         let comma = if i == 0 { "" } else { "," };
-        locked += &format!(r#"{comma}"node_modules/package-{i}":{{"version":"{version}"}}"#);
+        write!(locked, r#"{comma}"node_modules/package-{i}":{{"version":"{version}"}}"#).expect(TAKES_ALL);
         let own =
             format!(r#"{{"name":"package-{i}","version":"{version}","license":"MIT","main":"index.js"}}"#);
         layer = layer.file(&format!("{folder}/package.json"), own);

@@ -90,7 +90,7 @@ pub async fn measure(subject: &Subject) -> Section {
 
 /// A count for each scan, without decimals where there are none.
 fn per_scan(n: u64, n_scans: u64) -> String {
-    if n % n_scans == 0 {
+    if n.is_multiple_of(n_scans) {
         return (n / n_scans).to_string();
     }
     #[expect(clippy::cast_precision_loss, reason = "small counts")]

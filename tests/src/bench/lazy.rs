@@ -25,7 +25,7 @@ pub async fn measure(subject: &Subject) -> Section {
     let mut table =
         Table::new(["format", "layer MB", "fetched in parts MB", "as a whole MB", "ratio", "same findings"]);
     let mut targets = Vec::new();
-    let nodes = nodes(subject.or_quick(400, 40));
+    let nodes = nodes(subject.or_quick(400, 100));
     for (name, format) in [("eStargz", Format::STARGZ), ("zstd:chunked", Format::ZstdChunked)] {
         progress(name);
         let layer = tokio::task::block_in_place(|| build(&nodes, format, CHUNK_BYTES));
@@ -54,7 +54,7 @@ pub async fn measure(subject: &Subject) -> Section {
         targets.push(Target::holds(&format!("{name}: findings"), "the same", said.to_owned(), is_same));
     }
     Section {
-        subject: "One layer of packages, programs, sources and data, in the two formats; bytes by the agent's own count."
+        subject: "One layer of sources and data with a few programs and libraries, in the two formats; bytes by the agent's own count."
             .to_owned(),
         tables: vec![table],
         targets,
@@ -69,7 +69,7 @@ fn megabytes(bytes: u64) -> f64 {
 /// Some packages, programs and lock files among about so many MiB of what nobody looks for.
 fn nodes(mebibytes: usize) -> Vec<Node> {
     let mut content = Content::new(3);
-    let status: String = (0..300)
+    let stanzas: Vec<String> = (0..300)
         .map(|i| {
             format!(
                 "Package: package-{i}\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.{i}-1\n\
@@ -81,7 +81,7 @@ fn nodes(mebibytes: usize) -> Vec<Node> {
         .collect();
     let mut nodes = vec![
         file("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n"),
-        file("var/lib/dpkg/status", status),
+        file("var/lib/dpkg/status", stanzas.concat()),
     ];
     let lock = json!({
         "name": "app", "version": "1.0.0", "lockfileVersion": 3,
@@ -95,11 +95,13 @@ fn nodes(mebibytes: usize) -> Vec<Node> {
         file("app/package-lock.json", lock.to_string()),
     ]);
     for i in 0..mebibytes {
-        // About a MiB each: a model, a library, sources.
-        nodes.extend((0..8).map(|j| file(&format!("srv/{i}/{j}.py"), content.text(20 << 10))));
-        nodes.push(file(&format!("usr/lib/x86_64-linux-gnu/lib{i}.so.1"), content.code(400 << 10)));
-        nodes.push(file(&format!("srv/{i}/model.bin"), content.packed(500 << 10)));
-        if i % 50 == 0 {
+        // About a MiB each, of sources and a part of a model.
+        nodes.extend((0..10).map(|j| file(&format!("srv/{i}/{j}.py"), content.text(40 << 10))));
+        nodes.push(file(&format!("srv/{i}/model.bin"), content.packed(640 << 10)));
+        if i % 20 == 0 {
+            nodes.push(file(&format!("usr/lib/x86_64-linux-gnu/lib{i}.so.1"), content.code(300 << 10)));
+        }
+        if i % 100 == 0 {
             let mut tool = go_program(&format!("example.org/module-{i}"));
             tool.extend(content.code(MIB));
             nodes.push(program(&format!("usr/local/bin/tool-{i}"), tool));

@@ -19,7 +19,7 @@ const TAGS: usize = 10_000;
 
 /// All tags by the agent, and some of them one after the other on one connection.
 pub async fn measure(subject: &Subject) -> Section {
-    let (n_tags, n_single) = subject.or_quick((TAGS, 500), (1_000, 100));
+    let (n_tags, n_single) = subject.or_quick((TAGS, 500_u32), (1_000, 100));
     let registry = far_registry(n_tags).await;
     let authority = registry.authority();
     let (command, data) = (Command::new(&subject.regent), tempfile::tempdir().unwrap());
@@ -41,7 +41,7 @@ pub async fn measure(subject: &Subject) -> Section {
         assert_eq!(answer.status(), 200);
     }
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    let single = begin.elapsed().as_secs_f64() / n_single as f64 * n_tags as f64;
+    let single = begin.elapsed().as_secs_f64() / f64::from(n_single) * n_tags as f64;
     let ratio = single / together;
     Section {
         subject: format!(

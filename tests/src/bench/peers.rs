@@ -31,7 +31,7 @@ const { scan } = require(scanning);
 (async () => {
   const options = { loadImage: false, reqOptions: { protocol: "http:" } };
   const { stagingDir } = await new DockerPull().pull(registry, repository, tag, options);
-  const { scanResults } = await scan({ path: `oci-archive:${stagingDir.name}/image.tar` });
+  const { scanResults } = await scan({ path: `docker-archive:${stagingDir.name}/image.tar` });
   stagingDir.removeCallback();
   console.error(`${scanResults.length} results`);
   if (scanResults.length === 0) process.exit(1);

@@ -55,10 +55,13 @@ fn make(folder: &Path) {
         progress(packages);
         let stamp = folder.join("stamp");
         fs::write(&stamp, "").unwrap();
-        let mut apt = Command::new("chroot");
-        apt.arg(&root).args(["apt-get", "install", "-y", "-qq", "--no-install-recommends"]);
-        apt.args(packages.split(' ')).env("DEBIAN_FRONTEND", "noninteractive");
-        succeed(&mut apt);
+        // Java is set up with a look into /proc, which is gone again with the name space of the command.
+        let script = format!(
+            "mount -t proc proc {root}/proc && DEBIAN_FRONTEND=noninteractive exec chroot {root} \
+             apt-get install -y -qq --no-install-recommends {packages}",
+            root = root.display()
+        );
+        succeed(Command::new("unshare").args(["--mount", "sh", "-c", &script]));
         pack(&root, &folder.join(format!("{name}.tar")), Some(&stamp));
     }
     let (npm, pip) = (folder.join("npm"), folder.join("pip"));

@@ -13,7 +13,7 @@ pub async fn measure(subject: &Subject) -> Section {
     progress("calls of a driver");
     let mut targets = call::measure(subject).await;
     progress("starts");
-    targets.extend(start::measure(subject).await);
+    targets.extend(start::measure(subject));
     progress("answers during scans");
     targets.extend(load::healthchecks(subject).await);
     progress("many listings at once");

@@ -21,15 +21,18 @@ pub const TAG: &str = "1";
 /// A layer by its kind: its tar's bytes for each byte of the image's compressed size, in thousandths.
 type Recipe = (fn(&mut Content, usize) -> Layer, usize);
 
-/// Together about 2.2 bytes of tar for each byte that is stored.
+/// Together about 2.1 bytes of tar for each byte that is stored.
 const LAYERS: [Recipe; 6] = [
-    (|content, n_bytes| kinds::debian(content, 420, n_bytes), 360),
-    (kinds::runtimes, 640),
-    (kinds::npm, 260),
+    (|content, n_bytes| kinds::debian(content, 420, n_bytes), 330),
+    (kinds::runtimes, 560),
+    (kinds::npm, 320),
     (kinds::pip, 330),
-    (kinds::jars, 250),
-    (kinds::go, 380),
+    (kinds::jars, 190),
+    (kinds::go, 340),
 ];
+
+/// A layer: its bytes as they are stored, its diff ID, and the size of its tar.
+pub type Made = (Vec<u8>, Digest, u64);
 
 /// An image at a registry.
 #[derive(Debug, Clone)]
@@ -60,7 +63,7 @@ impl Specimen {
 pub async fn push_generated(registry: &str, mebibytes: usize) -> Specimen {
     let unit = (mebibytes << 20) / 1000;
     let todo: Mutex<Vec<usize>> = Mutex::new((0..LAYERS.len()).collect());
-    let made: Mutex<Vec<(usize, Vec<u8>, Digest, u64)>> = Mutex::default();
+    let made: Mutex<Vec<(usize, Made)>> = Mutex::default();
     // Two at a time: compressing takes most of it.
     tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
@@ -70,31 +73,30 @@ pub async fn push_generated(registry: &str, mebibytes: usize) -> Specimen {
                         let Some(i) = todo.lock().unwrap().pop() else { return };
                         let (make, thousandths) = LAYERS[i];
                         let tar = make(&mut Content::new(i as u64), unit * thousandths).build();
-                        let layer = (i, gzip(&tar), Digest::sha256(&tar), tar.len() as u64);
-                        made.lock().unwrap().push(layer);
+                        let layer = (gzip(&tar), Digest::sha256(&tar), tar.len() as u64);
+                        made.lock().unwrap().push((i, layer));
                     }
                 });
             }
         });
     });
     let mut made = made.into_inner().unwrap();
-    made.sort_by_key(|(i, ..)| *i);
-    let layers: Vec<_> =
-        made.into_iter().map(|(_, blob, diff_id, inflated)| (blob, diff_id, inflated)).collect();
+    made.sort_by_key(|(i, _)| *i);
+    let layers = made.into_iter().map(|(_, layer)| layer).collect();
     let what = "generated files in the sizes and kinds of a Debian root with runtimes, of npm and pip \
                 applications, JARs and Go programs";
     push(registry, layers, what).await
 }
 
-/// Pushes an image of these layers: stored bytes, diff ID and size of the tar.
-pub async fn push(registry: &str, layers: Vec<(Vec<u8>, Digest, u64)>, what: &str) -> Specimen {
+/// Pushes an image of these layers, as Docker has it, which every scanner reads.
+pub async fn push(registry: &str, layers: Vec<Made>, what: &str) -> Specimen {
     let (mut descriptors, mut diff_ids) = (Vec::new(), Vec::new());
     let (mut stored_bytes, mut inflated_bytes) = (0, 0);
     for (blob, diff_id, inflated) in layers {
         stored_bytes += blob.len() as u64;
         inflated_bytes += inflated;
         diff_ids.push(diff_id.to_string());
-        let descriptor = Descriptor::of(MediaType::OCI_LAYER_GZIP, &blob);
+        let descriptor = Descriptor::of(MediaType::DOCKER_LAYER_GZIP, &blob);
         push_blob(registry, REPOSITORY, &descriptor.digest, blob, None).await;
         descriptors.push(descriptor);
     }
@@ -103,13 +105,13 @@ pub async fn push(registry: &str, layers: Vec<(Vec<u8>, Digest, u64)>, what: &st
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
     });
     let config = config.to_string().into_bytes();
-    let descriptor = Descriptor::of(MediaType::OCI_CONFIG, &config);
+    let descriptor = Descriptor::of(MediaType::DOCKER_CONFIG, &config);
     push_blob(registry, REPOSITORY, &descriptor.digest, config, None).await;
     let manifest = json!({
-        "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST, "config": descriptor, "layers": descriptors,
+        "schemaVersion": 2, "mediaType": MediaType::DOCKER_MANIFEST, "config": descriptor, "layers": descriptors,
     });
     let manifest = manifest.to_string();
-    push_manifest(registry, REPOSITORY, TAG, MediaType::OCI_MANIFEST, manifest.as_bytes(), None).await;
+    push_manifest(registry, REPOSITORY, TAG, MediaType::DOCKER_MANIFEST, manifest.as_bytes(), None).await;
     Specimen { stored_bytes, inflated_bytes, n_layers: descriptors.len(), what: what.to_owned() }
 }
 

@@ -40,23 +40,20 @@ async fn main() -> ExitCode {
     for part in parts {
         eprintln!("{}:", part.name());
         // A part that can't be measured does not keep the others from it.
-        match AssertUnwindSafe(part.measure(&arguments.subject)).catch_unwind().await {
-            Ok(section) => {
-                has_missed |= !section.targets.iter().all(Target::is_met);
-                let text = section.markdown(&machine);
-                println!("## {}\n\n{text}", part.name());
-                if let Some(document) = &arguments.write {
-                    write_between_marks(document, &part.name(), &text);
-                }
-            }
-            Err(_) => {
-                eprintln!("{} could not be measured", part.name());
-                has_failed = true;
-            }
+        let measured = AssertUnwindSafe(part.measure(&arguments.subject)).catch_unwind().await;
+        let Ok(section) = measured else {
+            eprintln!("{} could not be measured", part.name());
+            has_failed = true;
+            continue;
+        };
+        has_missed |= !section.targets.iter().all(Target::is_met);
+        let text = section.markdown(&machine);
+        println!("## {}\n\n{text}", part.name());
+        if let Some(document) = &arguments.write {
+            write_between_marks(document, &part.name(), &text);
         }
     }
-    let is_well = !has_failed && !(arguments.strict && has_missed);
-    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if has_failed || (arguments.strict && has_missed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// When, on what and of which program.

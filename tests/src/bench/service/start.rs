@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_micros(300);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts on a data directory that is there, up to the first answer; then all drivers are described.
-pub async fn measure(subject: &Subject) -> Vec<Target> {
+pub fn measure(subject: &Subject) -> Vec<Target> {
     let data = tempfile::tempdir().unwrap();
     let mut starts = Vec::new();
     let mut resident = Vec::new();

@@ -10,6 +10,7 @@ use crate::{package, tools};
 
 /// What is measured; all but `package` goes to the program.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     /// These parts alone: cold, memory, many, known, lazy, service, listing, peers.
     #[arg(long, value_name = "PARTS")]

@@ -142,11 +142,14 @@ impl Zip {
     }
 }
 
-/// What stands in front of an entry's data. The sizes stand in the directory.
+/// What stands in front of an entry's data.
 pub fn local_header(header: &Header<'_>) -> Vec<u8> {
     let mut bytes = b"PK\x03\x04\x14\0\0\0".to_vec();
     bytes.extend(header.method.to_le_bytes());
-    bytes.extend([0; 16]);
+    bytes.extend([0; 4]);
+    for number in [header.crc, header.stored_bytes, header.size_bytes] {
+        bytes.extend(number.to_le_bytes());
+    }
     bytes.extend(u16::try_from(header.name.len()).unwrap().to_le_bytes());
     bytes.extend([0; 2]);
     bytes.extend(header.name.as_bytes());

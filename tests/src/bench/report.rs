@@ -145,9 +145,9 @@ mod tests {
 
     #[test]
     fn only_what_stands_between_the_marks_of_a_part_is_replaced() {
-        let document = "a\n<!-- figures: cold -->\nold\n<!-- end: cold -->\nb\n<!-- figures: many -->\n<!-- end: many -->\n";
+        let document = "a\n<!-- figures: cold -->\nbefore\n<!-- end: cold -->\nb\n<!-- figures: many -->\n<!-- end: many -->\n";
         let changed = put_between_marks(document, "cold", "new\n");
-        assert_eq!(changed, document.replace("old", "new"));
+        assert_eq!(changed, document.replace("before", "new"));
         assert_eq!(put_between_marks(&changed, "cold", "new\n"), changed);
     }
 }

@@ -23,7 +23,11 @@ pub async fn measure(subject: &Subject) -> Section {
     progress("making the layers");
     let layers: Vec<Layer> = tokio::task::block_in_place(|| {
         let mut stock = Stock::of(25);
-        let beginning = |i: usize| kinds::debian(&mut Content::new(i as u64), 300, 0);
+        // One layer has the distribution, and others install some packages each, as layers of a real image do.
+        let beginning = |i: usize| {
+            let n_packages = if i == 0 { 300 } else { 10 };
+            kinds::debian(&mut Content::new(i as u64), n_packages, 0)
+        };
         (0..sizes[2]).map(|i| stock.layer(beginning(i), LAYER_BYTES)).collect()
     });
     let mut table =

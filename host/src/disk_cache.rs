@@ -1,7 +1,7 @@
 //! What is known already, in files of one directory. None of it is needed: what is gone, damaged or of another release is
 //! not there, and is made again from its source.
 //!
-//! Processes may share a directory. An entry is a file that appears under its name as a whole ([`frame`]) and is never
+//! Processes may share a directory. An entry is a file that appears under its name as a whole (`frame`) and is never
 //! changed; whoever reads one sees that it is as it was written, so that nothing has to be flushed, and a crash or somebody
 //! else's hands cost entries and no more. When there is no room the least recently used leave.
 

@@ -81,7 +81,7 @@ pub async fn crash_at(point: &str, queue: QueueKind, installation: &Installation
         installation,
         queue,
         replicas: 1,
-        images: 11,
+        images: 12,
         seed: 1,
         failing_percent: 0,
         // More than the tries of one run.
@@ -172,14 +172,14 @@ async fn killed_at_work(scene: &Scene, watch: &Watch) {
 
 /// An agent that is told to stop.
 async fn stopped_at_work(scene: &Scene, watch: &Watch) {
-    // One that is not done when the time is over: the registry takes its time once.
+    // One that is not done when the time is over: the registry takes its time once, for an image that is not known yet.
     let proxy = scene.proxy.as_ref().expect("the registry fails");
     proxy.break_with(
-        "/manifests/image-6",
+        "/manifests/image-11",
         1,
         Fault::Drip { piece_bytes: 16, pause: Duration::from_millis(200) },
     );
-    let Member { image, packages } = scene.fleet.member(6).clone();
+    let Member { image, packages } = scene.fleet.member(11).clone();
     let order = Order::new("/scan", &image, "handed-back");
     let operation = scene.order(&order, Expected::Packages(packages)).await;
     work(scene, "stopped").await;

@@ -18,8 +18,8 @@ const SHA512: &str = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d3
                       47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e";
 
 /// SHA-1 of the image's two archives.
-const LEAF_JAR: &str = "4744b8743543a5f62bf30ffdbd37f783f19264ff";
-const SHOP_JAR: &str = "ce72614103e0b44fccfa6697851afb1b806591dd";
+const LEAF_JAR: &str = "ca3c81b58365ea3759ffb11f8d4e32ebefdb0faf";
+const SHOP_JAR: &str = "2011801eac1faaaa893e2a853bed7dedc8c0c1fa";
 
 const LIBC: &str = "pkg:deb/debian/libc6@2.36-9%2Bdeb12u5?arch=amd64&distro=debian-12&upstream=glibc";
 const LIBC_I386: &str = "pkg:deb/debian/libc6@2.36-9%2Bdeb12u5?arch=i386&distro=debian-12&upstream=glibc";

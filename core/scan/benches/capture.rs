@@ -2,24 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "measures layers that it makes itself")]
 
-#[path = "layers/content.rs"]
-mod content;
-#[path = "layers/floor.rs"]
-mod floor;
-#[path = "layers/generate.rs"]
-mod generate;
-#[path = "layers/programs.rs"]
-mod programs;
-#[path = "layers/tar.rs"]
-mod tar;
-#[path = "layers/zip.rs"]
-mod zip;
+#[path = "layers/modules.rs"]
+mod layers;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
 use regent_scan::{LayerSpec, Limits, capture_layer};
 
-use self::generate::Layer;
+use self::layers::floor;
+use self::layers::generate::Layer;
 
 /// Size of a layer when it is inflated.
 const MEBIBYTES: usize = 32;

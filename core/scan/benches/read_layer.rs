@@ -11,18 +11,8 @@
     reason = "a program that prints what it measures, of layers that it makes itself"
 )]
 
-#[path = "layers/content.rs"]
-mod content;
-#[path = "layers/floor.rs"]
-mod floor;
-#[path = "layers/generate.rs"]
-mod generate;
-#[path = "layers/programs.rs"]
-mod programs;
-#[path = "layers/tar.rs"]
-mod tar;
-#[path = "layers/zip.rs"]
-mod zip;
+#[path = "layers/modules.rs"]
+mod layers;
 
 use std::error::Error;
 use std::fs;
@@ -32,8 +22,8 @@ use std::path::Path;
 use regent_oci::Descriptor;
 use regent_scan::{CapturedLayer, LayerSpec, Limits, capture_layer};
 
-use self::floor::{descriptor, floor};
-use self::generate::Layer;
+use self::layers::floor::{descriptor, floor};
+use self::layers::generate::Layer;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 

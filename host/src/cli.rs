@@ -89,10 +89,10 @@ enum Command {
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
     },
-    /// Look at the driver libraries, without running any code of theirs.
+    /// Look at the driver libraries. But for `check`, without running any code of theirs.
     Drivers {
         #[command(subcommand)]
-        command: DriversCommand,
+        command: drivers::DriversCommand,
     },
     /// Look at the operations of a running agent, and decide about those whose outcome could not be delivered.
     #[command(
@@ -107,20 +107,6 @@ enum Command {
         roleArn=arn:aws:iam::123456789012:role/scan --field extra.region=eu-west-1"
     )]
     Doctor(RegistryArgs),
-}
-
-#[derive(Debug, Subcommand)]
-enum DriversCommand {
-    /// List the files of the plugin directory: what each is, whether it serves, and why not.
-    List,
-    /// Show what each driver says of itself: types, settings, the hosts and variables that it needs.
-    Inspect {
-        /// A driver library; without it all of the plugin directory.
-        file: Option<PathBuf>,
-        /// Print JSON, with everything there is.
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 #[derive(Debug, Args)]
@@ -274,10 +260,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Inspect { image, output } => inspect::run(&image, &output).await,
             Command::Scan(arguments) => scan::run(&arguments).await,
             Command::Pull { image, output } => pull::run(&image, &output).await,
-            Command::Drivers { command: DriversCommand::List } => drivers::list(),
-            Command::Drivers { command: DriversCommand::Inspect { file, json } } => {
-                drivers::inspect(file.as_deref(), json)
-            }
+            Command::Drivers { command } => drivers::run(command).await,
             Command::Operations(arguments) => operations::run(&arguments).await,
             Command::Doctor(registry) => doctor::run(&registry).await,
         }

@@ -7,6 +7,7 @@
 
 mod bulkhead;
 mod declared;
+mod document;
 mod error;
 mod index;
 mod info;
@@ -26,6 +27,7 @@ use regent_plugin_api::load::{FilePolicy, LibraryFile};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
+pub use document::DriverDocument;
 pub use error::{Error, FileReason};
 pub use info::{DriverInfo, DriverState};
 pub(crate) use session::Session;

@@ -50,6 +50,7 @@ async fn bad_files_are_refused_by_name_and_the_others_serve() {
         assert_eq!(line["state"], "refused", "{line}");
         let reason = line["reason"].as_str().unwrap();
         assert!(reason.len() > 20, "{file} is refused with words: {line}");
+        assert!(line["code"].as_str().is_some_and(|code| !code.contains(' ')), "{file} has a code: {line}");
     }
     assert_ne!(line(&drivers, "libregent_driver_oci.so")["state"], "refused");
     let connection = Connection::anonymous("oci-cr", &registry.authority());

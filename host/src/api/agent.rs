@@ -7,16 +7,16 @@ use super::context::Context;
 use super::problem::Problem;
 use super::wire;
 use crate::admission::Refused;
-use crate::drivers::{DriverInfo, DriverState, Drivers};
+use crate::drivers::{DriverDocument, DriverInfo, Drivers};
 use crate::jobs::QueueCounts;
 
 pub(super) async fn healthcheck(context: &Context) -> Result<Answer, Problem> {
-    let drivers = list(&context.drivers).await?.iter().filter(|d| serves(&d.state)).count();
+    let drivers = list(&context.drivers).await?.iter().filter(|d| d.serves()).count();
     Ok(Answer::ok(&wire::Health { ok: true, version: env!("CARGO_PKG_VERSION"), drivers }))
 }
 
 pub(super) async fn readiness(context: &Context) -> Result<Answer, Problem> {
-    let drivers = list(&context.drivers).await?.iter().filter(|d| serves(&d.state)).count();
+    let drivers = list(&context.drivers).await?.iter().filter(|d| d.serves()).count();
     let stopping = context.shutdown.is_requested();
     let queue = context.queue.counts().await;
     let data_dir = context.data_dir.clone();
@@ -48,7 +48,8 @@ pub(super) async fn readiness(context: &Context) -> Result<Answer, Problem> {
 }
 
 pub(super) async fn drivers(context: &Context) -> Result<Answer, Problem> {
-    let drivers: Vec<_> = list(&context.drivers).await?.into_iter().map(driver).collect();
+    let drivers = list(&context.drivers).await?.into_iter().map(DriverDocument::from);
+    let drivers: Vec<_> = drivers.collect();
     Ok(Answer::ok(&drivers))
 }
 
@@ -94,34 +95,4 @@ async fn run_blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static)
     tokio::task::spawn_blocking(f)
         .await
         .map_err(|_| Problem::new("operation_cancelled", "the agent is stopping"))
-}
-
-fn serves(state: &DriverState) -> bool {
-    matches!(state, DriverState::Ready | DriverState::Loaded | DriverState::Ambiguous { .. })
-}
-
-fn driver(info: DriverInfo) -> wire::Driver {
-    let reason = match &info.state {
-        DriverState::Ready | DriverState::Loaded => None,
-        DriverState::Refused { code, reason } => Some(format!("{code}: {reason}")),
-        DriverState::Superseded { by } => Some(format!("{by} is a higher version of it")),
-        DriverState::Ambiguous { types } => {
-            Some(format!("another driver claims {}; name one in REGENT_DRIVER_BINDINGS", types.join(", ")))
-        }
-        DriverState::Quarantined => Some("it hung too often".to_owned()),
-    };
-    let file = info.file.as_deref().and_then(|f| f.file_name());
-    let (name, version, types) = match info.description {
-        Some(d) => (Some(d.name), Some(d.version.to_string()), d.types),
-        None => (None, None, Vec::new()),
-    };
-    wire::Driver {
-        file: file.map(|f| f.to_string_lossy().into_owned()),
-        digest: info.digest.map(|d| d.to_string()),
-        name,
-        version,
-        types,
-        state: info.state.as_str(),
-        reason,
-    }
 }

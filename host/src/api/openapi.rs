@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::code::CODES;
 use super::route::{ROUTES, Row};
+use crate::drivers::DriverDocument;
 
 /// The document that `/openapi.json` serves.
 pub fn document() -> Value {
@@ -198,10 +199,7 @@ fn schemas() -> Value {
             ("attempts", "integer"), ("status?", "string"), ("summary?", "object"), ("error?", "Problem"),
             ("undelivered?", "Problem"),
         ]),
-        "Driver": object(&[
-            ("file?", "string"), ("digest?", "string"), ("name?", "string"), ("version?", "string"),
-            ("types", "strings"), ("state", "string"), ("reason?", "string"),
-        ]),
+        "Driver": object(DriverDocument::FIELDS),
     })
 }
 

@@ -16,7 +16,7 @@ use super::*;
 use crate::admission::Admission;
 use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
-use crate::drivers::{Drivers, DriversConfig};
+use crate::drivers::{DriverDocument, Drivers, DriversConfig};
 use crate::http::{HttpClient, HttpConfig};
 use crate::jobs::EmbeddedQueue;
 use crate::settings::{AdmissionSettings, Settings};
@@ -456,6 +456,8 @@ async fn the_agent_tells_of_itself() {
     assert_eq!(agent.get("-", "/readiness").await.status, 200);
     let drivers = agent.get("-", "/drivers").await.json();
     assert_eq!(drivers.as_array().unwrap().len(), 2);
+    let documents: Vec<_> = agent.context.drivers.list().into_iter().map(DriverDocument::from).collect();
+    assert_eq!(drivers, serde_json::to_value(documents).unwrap(), "what `regent drivers list --json` prints");
     let described = agent.get("-", "/openapi.json").await.json();
     assert_eq!(described["openapi"], "3.1.0");
     agent.get("panics", "/list").await;

@@ -187,31 +187,6 @@ pub struct StateIdentifier {
     pub index_digest: Option<String>,
 }
 
-/// An element of `GET /drivers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Driver {
-    /// The file's name; none for a driver that is linked in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
-    /// SHA-256 of the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-    /// Its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Its version.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// The connection types that it serves.
-    pub types: Vec<String>,
-    /// `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`.
-    pub state: &'static str,
-    /// Why it does not serve.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
 /// The body of `POST /scan`, `/discover` and `/pull`. `Debug` shows no credentials.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,7 +7,7 @@ use regent_transport::{Class, Fault};
 
 use super::{Failure, RegistryArgs, connection, output, parts};
 use crate::connection::Connection;
-use crate::drivers::{DriverInfo, DriverState};
+use crate::drivers::DriverInfo;
 use crate::registry;
 
 pub(super) async fn run(arguments: &RegistryArgs) -> Result<(), Failure> {
@@ -22,12 +22,17 @@ pub(super) async fn run(arguments: &RegistryArgs) -> Result<(), Failure> {
     let parts = parts::Parts::new(settings, arguments.plain_http)?;
 
     let drivers = parts.drivers.list();
-    let serving = drivers.iter().filter(|d| serves(d)).count();
+    let serving = drivers.iter().filter(|d| d.serves()).count();
     if serving == 0 {
         let directory = parts.settings.plugin_dir();
         report.bad(&format!("drivers: none in {}; set REGENT_PLUGIN_DIR", directory.display()));
     } else {
         report.good(&format!("drivers: {serving} of {} files serve (`regent drivers list`)", drivers.len()));
+    }
+    for driver in &drivers {
+        if let Some(reason) = driver.state.reason() {
+            report.note(&format!("driver {} is {}: {reason}", driver.label(), driver.state.as_str()));
+        }
     }
     match connection::maybe(arguments, &parts.settings) {
         None => report.good(
@@ -75,7 +80,7 @@ impl Report {
     /// Driver, settings, hosts, and what the registry says; ends where going on makes no sense.
     async fn connection(&mut self, parts: &parts::Parts, drivers: &[DriverInfo], connection: &Connection) {
         let registry_type = &connection.registry_type;
-        let mut serving = drivers.iter().filter(|d| serves(d)).filter_map(|d| d.description.as_ref());
+        let mut serving = drivers.iter().filter(|d| d.serves()).filter_map(|d| d.description.as_ref());
         let description = serving.find(|d| d.serves_type(registry_type));
         if let Some(description) = description {
             self.good(&format!(
@@ -134,10 +139,6 @@ impl Report {
             n => Err(Failure::other(format!("{n} things to mend"))),
         }
     }
-}
-
-fn serves(driver: &DriverInfo) -> bool {
-    matches!(driver.state, DriverState::Ready | DriverState::Loaded)
 }
 
 /// What to look at next, where the error itself does not say.

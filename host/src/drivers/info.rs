@@ -47,6 +47,19 @@ pub enum DriverState {
     Quarantined,
 }
 
+impl DriverInfo {
+    /// The file's name, for lists; `(built in)` for a driver that is linked in.
+    pub fn label(&self) -> String {
+        let name = self.file.as_ref().and_then(|f| f.file_name());
+        name.map_or_else(|| "(built in)".to_owned(), |n| n.to_string_lossy().into_owned())
+    }
+
+    /// Whether requests for all of its types, or but for those that another driver claims, are served.
+    pub fn serves(&self) -> bool {
+        matches!(self.state, DriverState::Ready | DriverState::Loaded | DriverState::Ambiguous { .. })
+    }
+}
+
 impl DriverState {
     /// One word: `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`.
     pub fn as_str(&self) -> &'static str {
@@ -57,6 +70,28 @@ impl DriverState {
             Self::Superseded { .. } => "superseded",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// The stable code of a refusal.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Why it does not serve, or not all of its types, in words.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Refused { reason, .. } => Some(reason.clone()),
+            Self::Superseded { by } => Some(format!("{by} is a higher version of it")),
+            Self::Ambiguous { types } => Some(format!(
+                "another driver claims {}; bind it with REGENT_DRIVER_BINDINGS",
+                types.join(", ")
+            )),
+            Self::Quarantined => Some("it hung too often".to_owned()),
+            Self::Ready | Self::Loaded => None,
         }
     }
 }

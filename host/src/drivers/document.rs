@@ -1,0 +1,78 @@
+//! A driver as JSON: what `GET /drivers` answers, and `regent drivers list` and `inspect` print.
+
+use std::path::PathBuf;
+
+use regent_oci::Digest;
+use regent_plugin_api::Description;
+use serde::Serialize;
+
+use super::info::DriverInfo;
+
+/// One driver file, or a driver that is linked in.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriverDocument {
+    /// The file; none for a driver that is linked in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    /// SHA-256 of the file, where it could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// Version of the plugin API that it was built with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api: Option<String>,
+    /// The connection types that it serves.
+    types: Vec<String>,
+    /// `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`.
+    state: &'static str,
+    /// The stable code of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// Why it does not serve, or not all of its types.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// All that it says about itself: settings, egress, variables, abilities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<Description>,
+}
+
+impl DriverDocument {
+    /// The names of its fields with their types, as the API's description has them.
+    pub(crate) const FIELDS: &[(&str, &str)] = &[
+        ("file?", "string"),
+        ("digest?", "string"),
+        ("name?", "string"),
+        ("version?", "string"),
+        ("api?", "string"),
+        ("types", "strings"),
+        ("state", "string"),
+        ("code?", "string"),
+        ("reason?", "string"),
+        ("description?", "object"),
+    ];
+}
+
+impl From<DriverInfo> for DriverDocument {
+    fn from(info: DriverInfo) -> Self {
+        let description = info.description;
+        let told = |f: fn(&Description) -> String| description.as_ref().map(f);
+        Self {
+            file: info.file,
+            digest: info.digest,
+            name: told(|d| d.name.clone()),
+            version: told(|d| d.version.to_string()),
+            api: told(|d| d.api.to_string()),
+            types: description.as_ref().map(|d| d.types.clone()).unwrap_or_default(),
+            state: info.state.as_str(),
+            code: info.state.code().map(str::to_owned),
+            reason: info.state.reason(),
+            description,
+        }
+    }
+}

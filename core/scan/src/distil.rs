@@ -43,6 +43,8 @@ use whole_text::WholeText;
 pub(crate) enum Distil {
     /// Executables and libraries, told by their content.
     Executable,
+    /// The same, of one that a reading before has shown to be needed as a whole.
+    WholeExecutable,
     /// A `package.json` below `node_modules`.
     PackageJson,
     /// npm's record of what it installed.
@@ -107,7 +109,8 @@ impl Distil {
     /// Begins with a file of that size.
     pub(crate) fn start(self, size_bytes: u64, scratch: &Scratch) -> Box<dyn Distiller> {
         match self {
-            Self::Executable => Box::new(executable::Reader::new(size_bytes, scratch)),
+            Self::Executable => Box::new(executable::Reader::new(size_bytes, false, scratch)),
+            Self::WholeExecutable => Box::new(executable::Reader::new(size_bytes, true, scratch)),
             Self::PackageJson => {
                 Box::new(WholeText::new(size_bytes, package_json::MAX_BYTES, package_json::distil))
             }

@@ -29,6 +29,15 @@ impl Extra {
         self.0.is_empty()
     }
 
+    /// The same, with all of another one.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for (path, want) in &other.0 {
+            self.insert(path.clone(), *want);
+        }
+        self
+    }
+
     /// Tells it from any other of the same release: a part of the name of a capture that was made with it.
     pub fn digest(&self) -> Digest {
         let mut digester = Algorithm::Sha256.digester();

@@ -18,6 +18,7 @@ mod tar;
 mod zstd;
 
 use std::io::{self, Read};
+use std::mem;
 use std::sync::Arc;
 
 use regent_oci::{Descriptor, DiffId, Digest};
@@ -70,9 +71,32 @@ impl LayerSpec {
 /// [`Error`]; nothing of the layer is released then. Bytes that are not the ones of the descriptor are told as such,
 /// also where they can't be decoded.
 pub fn capture_layer(spec: &LayerSpec, bytes: impl Read, limits: &Limits) -> Result<CapturedLayer, Error> {
-    let mut source = Source::new(bytes, &spec.descriptor);
+    capture_layer_with(&mut Buffers::default(), spec, bytes, limits)
+}
+
+/// What reading a layer takes of memory besides its capture, some hundred KiB, or some MiB where it has large files. For
+/// who reads one layer after the other: memory that is asked of the system anew is cleared by it, and much of what is
+/// given back to the allocator stays with it in pieces.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    stored: Vec<u8>,
+    inflated: Vec<u8>,
+    file: Vec<u8>,
+}
+
+/// The same as [`capture_layer`], with the buffers of a layer that was read before.
+///
+/// # Errors
+/// Those of [`capture_layer`].
+pub fn capture_layer_with(
+    buffers: &mut Buffers,
+    spec: &LayerSpec,
+    bytes: impl Read,
+    limits: &Limits,
+) -> Result<CapturedLayer, Error> {
+    let mut source = Source::new(bytes, &spec.descriptor, mem::take(&mut buffers.stored));
     let digest = &spec.descriptor.digest;
-    let outcome = walk(spec, &mut source, limits).and_then(|walked| {
+    let outcome = walk(spec, &mut source, limits, buffers).and_then(|walked| {
         source.finish()?;
         Ok(walked)
     });
@@ -85,6 +109,7 @@ pub fn capture_layer(spec: &LayerSpec, bytes: impl Read, limits: &Limits) -> Res
         }
         Err(fault) => return Err(fault.into_error(digest)),
     };
+    buffers.stored = source.into_buffer();
     if let (Some(DiffId(expected)), Some(actual)) = (&spec.diff_id, walked.diff_id)
         && *expected != actual
     {
@@ -98,14 +123,22 @@ struct Walked {
     diff_id: Option<Digest>,
 }
 
-fn walk<R: Read>(spec: &LayerSpec, source: &mut Source<R>, limits: &Limits) -> Result<Walked, Fault> {
+fn walk<R: Read>(
+    spec: &LayerSpec,
+    source: &mut Source<R>,
+    limits: &Limits,
+    buffers: &mut Buffers,
+) -> Result<Walked, Fault> {
     let diff_algorithm = spec.diff_id.as_ref().map(|DiffId(digest)| digest.algorithm());
-    let mut tar = Tar::new(Inflate::new(source, limits, diff_algorithm)?, limits);
-    let mut keeper = Keeper::new(spec, limits);
+    let inflate = Inflate::new(source, limits, diff_algorithm, mem::take(&mut buffers.inflated))?;
+    let mut tar = Tar::new(inflate, limits);
+    let mut keeper = Keeper::new(spec, limits, mem::take(&mut buffers.file));
     while let Some(entry) = tar.next_entry()? {
         keeper.take(entry, &mut tar)?;
     }
-    let diff_id = tar.into_inflate().finish()?;
+    let (diff_id, inflated) = tar.into_inflate().finish()?;
+    buffers.inflated = inflated;
+    buffers.file = keeper.take_buffer();
     Ok(Walked { capture: keeper.into_capture(), diff_id })
 }
 

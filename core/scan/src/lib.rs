@@ -53,7 +53,7 @@ pub use finding::{
 };
 pub use graph::{Graph, GraphNode, GraphPlace};
 pub use interest::{GlobError, GlobSet, Interest};
-pub use layer::{LayerSpec, Plan, TocPin, Unfit, capture_chunks, capture_layer};
+pub use layer::{Buffers, LayerSpec, Plan, TocPin, Unfit, capture_chunks, capture_layer, capture_layer_with};
 pub use limits::Limits;
 pub use ordered::Pairs;
 pub use overlay::{MissingTarget, Overlay, OverlayFile};

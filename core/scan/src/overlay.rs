@@ -10,6 +10,7 @@ use regent_oci::Digest;
 
 use crate::analyze::{self, Want};
 use crate::capture::{CapturedLayer, EntryKind, Kept};
+use crate::distil::{Distil, Distilled, Executable, ExecutableFault};
 use crate::extra::Extra;
 use crate::limits::Limits;
 use crate::path::LayerPath;
@@ -144,12 +145,22 @@ impl Merge<'_> {
                     continue;
                 }
                 if let EntryKind::File(kept) = &entry.kind {
+                    self.ask_for_whole(place.layer, &entry.path, kept);
                     let (path, kept) = (entry.path.clone(), kept.clone());
                     self.seen.push((place, OverlayFile { path, kept, layer, linked_to: None }));
                 } else {
                     self.add_through_link(entry.path.clone());
                 }
             }
+        }
+    }
+
+    /// Notes a program of which too little was kept as it passed.
+    fn ask_for_whole(&mut self, layer: usize, path: &LayerPath, kept: &Kept) {
+        if let Some(Distilled::Executable(Executable::Unreadable(ExecutableFault::NotKept))) = kept.distilled
+        {
+            let want = Want::distilled(Distil::WholeExecutable);
+            self.missing.entry(layer).or_default().insert(path.clone(), want);
         }
     }
 
@@ -218,6 +229,7 @@ impl Merge<'_> {
             End::File(place) => {
                 let Some(entry) = place.entry(self.layers) else { return };
                 let EntryKind::File(kept) = &entry.kind else { return };
+                self.ask_for_whole(place.layer, &entry.path, kept);
                 let mut kept = kept.clone();
                 let lacks_content = kept.content.is_none()
                     && kept.size_bytes <= want.content_bytes.min(self.limits.kept_file_bytes);

@@ -57,9 +57,8 @@ fn run(view: &View<'_>, findings: &mut Findings) {
                 add(program, file, findings);
                 continue;
             }
-            Executable::Unreadable(ExecutableFault::NotSpooled) => {
-                "it has more than 1 GiB, or looked like no program of Go or Rust at first"
-            }
+            Executable::Unreadable(ExecutableFault::TooLarge) => "it has more than 1 GiB",
+            Executable::Unreadable(ExecutableFault::NotKept) => "its layer could not be read again for it",
             Executable::Unreadable(ExecutableFault::NoRoom) => {
                 "its layer has more in large programs than goes through temporary files"
             }

@@ -2,9 +2,9 @@
 //! programs by the list that `cargo auditable` embeds.
 //!
 //! They have any name and lie anywhere: every file that can be run passes here, and some more ([`may_be`]). All but ELF
-//! files are let go after their first bytes. What is asked of an ELF file lies at places that its end tells, so it is
-//! spooled, in memory as long as it is small, and on disk only if it looks like one of these languages; only one with a
-//! marker of either is read then.
+//! files are let go after their first bytes. What is asked of an ELF file lies at places that its end tells. A small one
+//! is held in memory; of a large one what is usually asked for is kept as it passes (`sift`). The few of which that is
+//! not enough are read again, and go through a temporary file then. Only one with a marker of either language is read.
 
 mod build_info;
 mod crates;
@@ -13,6 +13,7 @@ mod file_table;
 mod markers;
 mod packages;
 mod program;
+mod sift;
 mod spool;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::path::LayerPath;
 
 use self::elf::Elf;
 use self::markers::Markers;
+use self::sift::Sift;
 use self::spool::Spool;
 
 pub use crates::Crate;
@@ -33,7 +35,7 @@ pub use program::{GoModule, GoPackage, GoProgram};
 
 /// Larger files are not read, in bytes. The largest programs have some 500 MiB.
 const MAX_BYTES: u64 = 1 << 30;
-/// So much of a file is held in memory, in bytes. One with more goes to a temporary file, if it is worth it.
+/// Files of that many bytes are held in memory.
 const MEMORY_BYTES: usize = 4 << 20;
 /// The bytes that tell whether a file is an executable or library.
 const HEAD_BYTES: usize = 18;
@@ -54,9 +56,11 @@ pub enum Executable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ExecutableFault {
-    /// It was not spooled: it has more than 1 GiB, or looked like neither language.
-    NotSpooled,
-    /// It was not spooled, since its layer has too many that had to be.
+    /// It has more than 1 GiB.
+    TooLarge,
+    /// What is asked for was not kept as it passed: its layer has to be read again.
+    NotKept,
+    /// Its layer has more such files than have room in temporary ones.
     NoRoom,
     /// Its Go build information is damaged.
     BuildInfo,
@@ -101,23 +105,28 @@ fn has_name_of_library(name: &str) -> bool {
     name.ends_with(b".so") || name.ends_with(b".node") || memmem::find(name, b".so.").is_some()
 }
 
-/// Tells executables from other files, and spools them.
+/// Tells executables from other files, and keeps what is read of them.
 pub(super) struct Reader {
     size_bytes: u64,
     scratch: Scratch,
+    /// Whether a large one goes to a temporary file.
+    keeps_whole: bool,
     state: State,
-    markers: Markers,
 }
 
 enum State {
     /// The first bytes, until they tell what it is.
     Head(Vec<u8>),
     /// An executable: what has passed of it.
-    Memory(Vec<u8>),
-    /// The same, of which there was too much.
-    Disk(scratch::Spool),
-    /// One that is only looked through for markers, and why it is not spooled.
-    Watched(ExecutableFault),
+    Memory { start: Vec<u8>, markers: Markers },
+    /// A large one.
+    Sift(Box<Sift>),
+    /// A large one, all of which is asked for.
+    Disk { spool: scratch::Spool, markers: Markers },
+    /// One that is not kept although all of it is asked for.
+    NoRoom(Markers),
+    /// One that is larger than any that is read: its beginning, in which Go leaves a note.
+    Huge(Vec<u8>),
     /// Something else.
     Other,
     /// The disk failed.
@@ -125,62 +134,57 @@ enum State {
 }
 
 impl Reader {
-    pub(super) fn new(size_bytes: u64, scratch: &Scratch) -> Self {
-        let (state, markers) = (State::Head(Vec::new()), Markers::default());
-        Self { size_bytes, scratch: scratch.clone(), state, markers }
+    /// Of a file of that size. `keeps_whole`: a reading before has shown that all of it is needed.
+    pub(super) fn new(size_bytes: u64, keeps_whole: bool, scratch: &Scratch) -> Self {
+        Self { size_bytes, scratch: scratch.clone(), keeps_whole, state: State::Head(Vec::new()) }
     }
 
-    /// Takes bytes of an executable.
-    fn spool(&mut self, piece: &[u8]) -> bool {
-        self.markers.look(piece);
-        let outcome = match &mut self.state {
-            State::Memory(start) if start.len() + piece.len() > MEMORY_BYTES => {
-                let is_worth_it = self.size_bytes <= MAX_BYTES && markers::may_be_go_or_rust(start);
-                // Of what is not even looked through, the beginning has to do.
-                self.markers.has_go |= self.size_bytes > MAX_BYTES && markers::has_go_note(start);
-                let start = std::mem::take(start);
-                let fault = if !is_worth_it {
-                    Some(ExecutableFault::NotSpooled)
-                } else if !self.scratch.has_room(self.size_bytes) {
-                    Some(ExecutableFault::NoRoom)
-                } else {
-                    None
-                };
-                let mut spool = self.scratch.spool(0);
-                let outcome = match fault {
-                    Some(_) => Ok(true),
-                    None => spool.append(&start).and_then(|_| spool.append(piece)),
-                };
-                self.scratch.give_back(start);
-                self.state = fault.map_or(State::Disk(spool), State::Watched);
-                outcome
-            }
-            State::Memory(start) => {
-                start.extend_from_slice(piece);
-                Ok(true)
-            }
-            State::Disk(spool) => spool.append(piece),
-            // A file above the limit, most of which may be holes, is not looked through either.
-            State::Watched(_) => return self.size_bytes <= MAX_BYTES,
-            State::Head(_) | State::Other | State::Failed(_) => return false,
-        };
-        match outcome {
-            Ok(true) => true,
-            Ok(false) => {
-                self.state = State::Watched(ExecutableFault::NoRoom);
-                true
-            }
-            Err(error) => {
-                self.state = State::Failed(error);
-                false
-            }
+    /// How an executable is kept.
+    fn begin(&self) -> State {
+        let markers = Markers::default();
+        if self.size_bytes > MAX_BYTES {
+            State::Huge(Vec::new())
+        } else if self.size_bytes <= MEMORY_BYTES as u64 {
+            State::Memory { start: self.scratch.buffer(), markers }
+        } else if !self.keeps_whole {
+            State::Sift(Box::new(Sift::new()))
+        } else if self.scratch.has_room(self.size_bytes) {
+            State::Disk { spool: self.scratch.spool(0), markers }
+        } else {
+            State::NoRoom(markers)
         }
+    }
+
+    /// Takes bytes of an executable. Whether more of it is wanted.
+    fn keep(&mut self, piece: &[u8]) -> bool {
+        match &mut self.state {
+            State::Memory { start, markers } => {
+                markers.look(piece);
+                start.extend_from_slice(piece);
+            }
+            State::Sift(sift) => sift.take(piece),
+            State::Disk { spool, markers } => {
+                markers.look(piece);
+                match spool.append(piece) {
+                    Ok(true) => {}
+                    Ok(false) => self.state = State::NoRoom(std::mem::take(markers)),
+                    Err(error) => self.state = State::Failed(error),
+                }
+            }
+            State::NoRoom(markers) => markers.look(piece),
+            State::Huge(start) => {
+                start.extend(piece.iter().take(markers::EARLY_BYTES - start.len()));
+                return start.len() < markers::EARLY_BYTES;
+            }
+            State::Head(_) | State::Other | State::Failed(_) => return false,
+        }
+        !matches!(self.state, State::Failed(_))
     }
 }
 
 impl Distiller for Reader {
     fn take(&mut self, piece: &[u8]) -> bool {
-        let State::Head(head) = &mut self.state else { return self.spool(piece) };
+        let State::Head(head) = &mut self.state else { return self.keep(piece) };
         // Nearly always the first piece is the whole head, and the file is no executable.
         if head.is_empty() && piece.len() >= HEAD_BYTES && !elf::is_program(piece) {
             self.state = State::Other;
@@ -195,26 +199,38 @@ impl Distiller for Reader {
             self.state = State::Other;
             return false;
         }
-        self.state = State::Memory(self.scratch.buffer());
-        self.spool(&start)
+        self.state = self.begin();
+        self.keep(&start)
     }
 
     fn finish(self: Box<Self>) -> io::Result<Option<Distilled>> {
-        let Self { state, markers, scratch, .. } = *self;
-        let mut file = match state {
+        let Self { state, scratch, .. } = *self;
+        let unreadable = |fault| Some(Distilled::Executable(Executable::Unreadable(fault)));
+        let (mut file, markers) = match state {
             State::Failed(error) => return Err(error),
             State::Head(_) | State::Other => return Ok(None),
-            State::Watched(fault) => {
-                return Ok(markers.any().then_some(Distilled::Executable(Executable::Unreadable(fault))));
+            State::NoRoom(markers) => {
+                return Ok(unreadable(ExecutableFault::NoRoom).filter(|_| markers.any()));
             }
-            State::Memory(content) => Spool::Memory(content),
-            State::Disk(spool) => Spool::Disk(spool),
+            State::Huge(start) => {
+                return Ok(unreadable(ExecutableFault::TooLarge).filter(|_| markers::has_go_note(&start)));
+            }
+            State::Memory { start, markers } => (Spool::Memory(start), markers),
+            State::Disk { spool, markers } => (Spool::Disk(spool), markers),
+            State::Sift(sift) => {
+                let (parts, markers) = sift.finish();
+                (Spool::Parts(parts), markers)
+            }
         };
-        let executable = if markers.any() { read(&mut file, &markers)? } else { None };
-        if let Spool::Memory(content) = file {
-            scratch.give_back(content);
+        let executable = if markers.any() { read(&mut file, &markers) } else { Ok(None) };
+        match file {
+            Spool::Memory(content) => scratch.give_back(content),
+            Spool::Parts(_) if executable.as_ref().is_err_and(spool::is_not_kept) => {
+                return Ok(unreadable(ExecutableFault::NotKept));
+            }
+            Spool::Parts(_) | Spool::Disk(_) => {}
         }
-        Ok(executable.map(Distilled::Executable))
+        Ok(executable?.map(Distilled::Executable))
     }
 }
 

@@ -49,12 +49,12 @@ impl Scratch {
     }
 
     /// An empty buffer, with what memory there is.
-    pub(super) fn buffer(&self) -> Vec<u8> {
+    pub(crate) fn buffer(&self) -> Vec<u8> {
         self.0.spare.take()
     }
 
     /// Takes a buffer back.
-    pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
+    pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         let spare = self.0.spare.take();
         buffer.clear();
         self.0.spare.replace(if buffer.capacity() > spare.capacity() { buffer } else { spare });

@@ -123,7 +123,7 @@ pub fn capture_chunks(
 ) -> Result<CapturedLayer, Unfit> {
     let Plan { entries, chunks, ranges, coding } = plan;
     let mut reader = ChunkReader::new(parts, &ranges, &chunks, coding, spec.descriptor.size_bytes, limits);
-    let mut keeper = Keeper::new(spec, limits);
+    let mut keeper = Keeper::new(spec, limits, Vec::new());
     for entry in entries {
         if let Err(fault) = keeper.take(entry, &mut reader) {
             // The whole layer is read after this, and is to find what there was.

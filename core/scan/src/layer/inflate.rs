@@ -18,7 +18,7 @@ const RATIO_FROM_BYTES: u64 = 10 << 20;
 pub(super) struct Inflate<'a, R> {
     source: &'a mut Source<R>,
     coding: Coding,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     start: usize,
     end: usize,
     inflated_bytes: u64,
@@ -33,11 +33,12 @@ enum Coding {
 }
 
 impl<'a, R: Read> Inflate<'a, R> {
-    /// `diff`: the algorithm of a diff ID, if one is to be computed.
+    /// `diff`: the algorithm of a diff ID, if one is to be computed. `buffer` is one that was used before, or empty.
     pub(super) fn new(
         source: &'a mut Source<R>,
         limits: &'a Limits,
         diff: Option<Algorithm>,
+        mut buffer: Vec<u8>,
     ) -> Result<Self, Fault> {
         let start = source.fill_to(4)?;
         let coding = if start.starts_with(&gzip::MAGIC) {
@@ -47,10 +48,10 @@ impl<'a, R: Read> Inflate<'a, R> {
         } else {
             Coding::Plain
         };
-        let buffer = match coding {
-            Coding::Plain => Box::default(), // the source's own is lent out
-            Coding::Gzip(_) | Coding::Zstd(_) => vec![0; BUFFER_BYTES].into(),
-        };
+        match coding {
+            Coding::Plain => {} // the source's own is lent out
+            Coding::Gzip(_) | Coding::Zstd(_) => buffer.resize(BUFFER_BYTES, 0),
+        }
         let diff = diff.map(Algorithm::digester);
         Ok(Self { source, coding, buffer, start: 0, end: 0, inflated_bytes: 0, diff, limits })
     }
@@ -103,12 +104,13 @@ impl<'a, R: Read> Inflate<'a, R> {
         Ok(())
     }
 
-    /// Inflates what is left, so that damage is found wherever it is, and returns the diff ID if one was asked for.
-    pub(super) fn finish(mut self) -> Result<Option<Digest>, Fault> {
+    /// Inflates what is left, so that damage is found wherever it is, and returns the diff ID if one was asked for,
+    /// and the buffer.
+    pub(super) fn finish(mut self) -> Result<(Option<Digest>, Vec<u8>), Fault> {
         loop {
             let left = self.fill()?.len();
             if left == 0 {
-                return Ok(self.diff.map(Digester::finish));
+                return Ok((self.diff.map(Digester::finish), self.buffer));
             }
             self.consume(left)?;
         }

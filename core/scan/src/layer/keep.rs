@@ -72,13 +72,16 @@ enum Shape {
 }
 
 impl<'a> Keeper<'a> {
-    pub(super) fn new(spec: &'a LayerSpec, limits: &'a Limits) -> Self {
+    /// `buffer` is one that was used before, or empty.
+    pub(super) fn new(spec: &'a LayerSpec, limits: &'a Limits, buffer: Vec<u8>) -> Self {
+        let scratch = Scratch::new(limits);
+        scratch.give_back(buffer);
         Self {
             extra: &spec.extra,
             interest: &spec.interest,
             limits,
             budget: &spec.budget,
-            scratch: Scratch::new(limits),
+            scratch,
             slots: Vec::new(),
             index: KeptPaths::new(),
             seen: Vec::new(),
@@ -124,6 +127,11 @@ impl<'a> Keeper<'a> {
             }
         }
         self.pass(&path, Shape::Passed)
+    }
+
+    /// The buffer, for the next layer.
+    pub(super) fn take_buffer(&self) -> Vec<u8> {
+        self.scratch.buffer()
     }
 
     /// The capture of all that was taken.

@@ -13,7 +13,7 @@ const BUFFER_BYTES: usize = 128 << 10;
 /// A reader with one buffer, whose bytes are hashed when they arrive.
 pub(super) struct Source<R> {
     reader: R,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     start: usize,
     end: usize,
     digester: Digester,
@@ -24,10 +24,12 @@ pub(super) struct Source<R> {
 }
 
 impl<R: Read> Source<R> {
-    pub(super) fn new(reader: R, descriptor: &Descriptor) -> Self {
+    /// `buffer` is one that was used before, or empty.
+    pub(super) fn new(reader: R, descriptor: &Descriptor, mut buffer: Vec<u8>) -> Self {
+        buffer.resize(BUFFER_BYTES, 0);
         Self {
             reader,
-            buffer: vec![0; BUFFER_BYTES].into(),
+            buffer,
             start: 0,
             end: 0,
             digester: descriptor.digest.algorithm().digester(),
@@ -36,6 +38,11 @@ impl<R: Read> Source<R> {
             read_bytes: 0,
             at_end: false,
         }
+    }
+
+    /// The buffer, for the next layer.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
     }
 
     /// How many bytes came so far.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use regent_scan::{Capture, CapturedLayer, Distilled, Error, ImageBudget, Limits, capture_layer};
+use regent_scan::{
+    Capture, CapturedLayer, Distilled, Error, Executable, Extra, ImageBudget, Limits, Overlay, capture_layer,
+};
 
 use super::archive::*;
 use super::odd::*;
@@ -21,15 +23,34 @@ fn limits() -> Limits {
 }
 
 fn capture_within(bytes: &[u8], budget: &Arc<ImageBudget>) -> Result<CapturedLayer, Error> {
+    capture_with(&Extra::default(), bytes, budget)
+}
+
+fn capture_with(extra: &Extra, bytes: &[u8], budget: &Arc<ImageBudget>) -> Result<CapturedLayer, Error> {
     let mut spec = spec(bytes);
     spec.budget = Arc::clone(budget);
+    spec.extra = extra.clone();
     capture_layer(&spec, bytes, &limits())
 }
 
-/// What begins as a program in Go, with the marker of one.
+/// A program in Go of before 1.18, whose build information points far away, to where nothing is kept of a large one.
 fn program(n_bytes: usize) -> Vec<u8> {
-    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
-    bytes.extend(b"\xff Go buildinf:");
+    const INFO: u64 = 4096;
+    const FAR: u64 = 3 << 20;
+    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    for number in [0, 64, 0] {
+        bytes.extend(u64::to_le_bytes(number)); // entry, program headers, section headers
+    }
+    bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, 2, 0, 64, 0, 0, 0, 0, 0]);
+    for (flags, offset, length) in [(4, 0, n_bytes as u64), (6, INFO, 4096)] {
+        bytes.extend([1, 0, 0, 0, flags, 0, 0, 0]);
+        for number in [offset, offset, offset, length, length, 4096] {
+            bytes.extend(number.to_le_bytes());
+        }
+    }
+    bytes.resize(INFO.try_into().unwrap(), 0);
+    bytes.extend(b"\xff Go buildinf:\x08\0");
+    bytes.extend(FAR.to_le_bytes());
     bytes.resize(n_bytes, 0);
     bytes
 }
@@ -40,7 +61,8 @@ fn gaps(capture: &Capture) -> Vec<String> {
         Distilled::JavaArchive(archive) => {
             Some(format!("{}: {}", entry.path, archive.faults.first()?.reason))
         }
-        Distilled::Executable(executable) => Some(format!("{}: {executable:?}", entry.path)),
+        Distilled::Executable(Executable::Unreadable(fault)) => Some(format!("{}: {fault:?}", entry.path)),
+        Distilled::Executable(_) => None,
         other => panic!("{other:?}"),
     };
     capture.entries.iter().filter_map(gap).collect()
@@ -62,14 +84,22 @@ fn what_has_no_room_is_a_gap_and_all_else_is_read() {
         .file("small.jar", vec![0; 1 << 20])
         .end();
     let captured = capture_within(&bytes, &Arc::new(ImageBudget::new(&limits()))).unwrap();
-    let expected = [
-        format!("/huge.jar: {NO_ROOM}"),
-        "/bin/huge: Unreadable(NoRoom)".to_owned(),
-        format!("/4.jar: {NO_ROOM}"),
-        "/bin/larger: Unreadable(NoRoom)".to_owned(),
-    ];
+    let (huge, fourth) = (format!("/huge.jar: {NO_ROOM}"), format!("/4.jar: {NO_ROOM}"));
+    let expected = [&huge, "/bin/huge: NotKept", "/bin/large: NotKept", "/bin/larger: NotKept"];
+    assert_eq!(gaps(captured.capture()), expected);
+    assert_eq!(captured.capture().spooled_bytes, 4 * LARGE as u64, "archives alone");
+
+    // What is needed as a whole is asked for, and read once more.
+    let (_, missing) = Overlay::new(&[captured], &limits());
+    let [missing] = missing.as_slice() else { panic!("{missing:?}") };
+    let paths: Vec<_> = missing.paths.paths().map(ToString::to_string).collect();
+    assert_eq!(paths, ["/bin/huge", "/bin/large", "/bin/larger"]);
+    let budget = Arc::new(ImageBudget::new(&limits()));
+    let captured = capture_with(&missing.paths, &bytes, &budget).unwrap();
+    let expected = [&huge, "/bin/huge: NoRoom", &fourth, "/bin/larger: NoRoom"];
     assert_eq!(gaps(captured.capture()), expected);
     assert_eq!(captured.capture().spooled_bytes, 4 * LARGE as u64);
+    assert_eq!(Overlay::new(&[captured], &limits()).1, []);
 }
 
 #[test]

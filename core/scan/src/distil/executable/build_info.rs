@@ -17,6 +17,18 @@ const MAX_TEXT_BYTES: u64 = 4 << 20;
 /// The text stands between two marks of this length.
 const MARK_BYTES: usize = 16;
 
+/// So much is kept of a program from the start of the information on, in bytes: what is searched, and nearly always all
+/// of it.
+pub(super) const LEAST_BYTES: u64 = SEARCHED_BYTES;
+
+/// Bytes that the information has which begins so, and at least [`LEAST_BYTES`].
+pub(super) fn length(start: &[u8]) -> u64 {
+    let mut start = Spool::Memory(start.to_vec());
+    let text = prefix(32, MAX_VERSION_BYTES, &mut start)
+        .and_then(|(at, length)| prefix(at + length, MAX_TEXT_BYTES, &mut start));
+    text.map_or(LEAST_BYTES, |(at, length)| LEAST_BYTES.max(at + length))
+}
+
 /// What the linker wrote.
 pub(super) struct BuildInfo {
     /// E.g. `go1.21.13`.
@@ -62,6 +74,12 @@ fn read_at(offset: u64, elf: &Elf, file: &mut Spool) -> io::Result<BuildInfo> {
 
 /// Text behind its length (Go 1.18 and later), and where it ends.
 fn prefixed(offset: u64, at_most: u64, file: &mut Spool) -> io::Result<(Vec<u8>, u64)> {
+    let (start, length) = prefix(offset, at_most, file)?;
+    Ok((file.bytes(start, length)?, start + length))
+}
+
+/// Where such a text begins, and its length.
+fn prefix(offset: u64, at_most: u64, file: &mut Spool) -> io::Result<(u64, u64)> {
     let prefix = file.bytes_up_to(offset, 5)?;
     let mut length = 0;
     let mut length_bytes = 0;
@@ -72,8 +90,7 @@ fn prefixed(offset: u64, at_most: u64, file: &mut Spool) -> io::Result<(Vec<u8>,
             if length > at_most {
                 break;
             }
-            let start = offset + length_bytes;
-            return Ok((file.bytes(start, length)?, start + length));
+            return Ok((offset + length_bytes, length));
         }
     }
     Err(damaged())

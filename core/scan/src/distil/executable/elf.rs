@@ -23,6 +23,27 @@ pub(super) fn is_program(start: &[u8]) -> bool {
         && Numbers { is_big: *order == 2 }.read(start, 16, 2).is_ok_and(|kind| matches!(kind, 2 | 3))
 }
 
+/// Bytes that are kept before the headers of sections: linkers write the names of sections there.
+const NAMES_BEFORE_HEADERS_BYTES: u64 = 64 << 10;
+/// So much is kept of what is loaded for writing, in bytes.
+const WRITABLE_BYTES: u64 = 64 << 10;
+/// Segments that are loaded for writing, at most. Real programs have one or two.
+const MAX_WRITABLE: usize = 8;
+
+/// What has to be kept of a program that begins so, and passes once: the headers of its sections with their names, and
+/// the beginning of what is loaded for writing.
+pub(super) fn plan(head: &[u8]) -> Vec<Range> {
+    let mut file = Spool::Memory(head.to_vec());
+    let Ok(layout) = Layout::read(head) else { return Vec::new() };
+    let segments = layout.segments(head, &mut file).unwrap_or_default();
+    let writable = segments.into_iter().filter(|segment| segment.is_writable).take(MAX_WRITABLE);
+    let mut ranges: Vec<Range> = writable
+        .map(|Segment { range, .. }| Range { length: range.length.min(WRITABLE_BYTES), ..range })
+        .collect();
+    ranges.extend(layout.names_and_headers(head, &mut file));
+    ranges
+}
+
 /// The layout of a program.
 pub(super) struct Elf {
     /// How its numbers are written.
@@ -57,12 +78,10 @@ impl Elf {
     /// Reads the headers.
     pub(super) fn read(file: &mut Spool) -> io::Result<Self> {
         let header = file.bytes_up_to(0, 64)?;
-        let byte = |at| header.get(at).copied().ok_or_else(damaged);
-        let numbers = Numbers { is_big: byte(5)? == 2 };
-        let layout = Layout { is_64: byte(4)? == 2, numbers };
+        let layout = Layout::read(&header)?;
         let segments = layout.segments(&header, file)?;
         let sections = readable(layout.sections(&header, file))?.unwrap_or_default();
-        Ok(Self { numbers, segments, sections })
+        Ok(Self { numbers: layout.numbers, segments, sections })
     }
 
     /// The section of that name.
@@ -86,6 +105,11 @@ impl Elf {
 }
 
 impl Layout {
+    fn read(header: &[u8]) -> io::Result<Self> {
+        let byte = |at| header.get(at).copied().ok_or_else(damaged);
+        Ok(Self { is_64: byte(4)? == 2, numbers: Numbers { is_big: byte(5)? == 2 } })
+    }
+
     /// A field that is as wide as the file's addresses.
     fn word(&self, bytes: &[u8], in_32: usize, in_64: usize) -> io::Result<u64> {
         let (at, width) = if self.is_64 { (in_64, 8) } else { (in_32, 4) };
@@ -128,25 +152,44 @@ impl Layout {
         Ok(segments)
     }
 
+    /// Where the headers of sections are, with what is in front of them; where they are at hand, their names.
+    fn names_and_headers(&self, header: &[u8], file: &mut Spool) -> io::Result<Range> {
+        let at = self.word(header, 32, 40)?;
+        let (entry, count) = (self.half(header, 46, 58)?, self.half(header, 48, 60)?.min(MAX_SECTIONS));
+        if let Ok(entries) = self.table(file, at, entry, count) {
+            return self.names(header, &entries);
+        }
+        let offset = at.saturating_sub(NAMES_BEFORE_HEADERS_BYTES);
+        let length = (at - offset).checked_add(entry.min(256) * count).ok_or_else(damaged)?;
+        Ok(Range { offset, length })
+    }
+
+    /// The table of the sections' names.
+    fn names(&self, header: &[u8], entries: &[Vec<u8>]) -> io::Result<Range> {
+        let names = usize::try_from(self.half(header, 50, 62)?).ok().and_then(|index| entries.get(index));
+        let names = self.range(names.ok_or_else(damaged)?)?;
+        Ok(Range { length: names.length.min(MAX_NAMES_BYTES), ..names })
+    }
+
+    /// The bytes of a section.
+    fn range(&self, entry: &[u8]) -> io::Result<Range> {
+        let length = self.word(entry, 20, 32)?;
+        let length = if self.numbers.u32(entry, 4)? == NO_BITS { 0 } else { length };
+        Ok(Range { offset: self.word(entry, 16, 24)?, length })
+    }
+
     fn sections(&self, header: &[u8], file: &mut Spool) -> io::Result<Vec<(Vec<u8>, Range)>> {
         let at = self.word(header, 32, 40)?;
         let count = self.half(header, 48, 60)?.min(MAX_SECTIONS);
         let entries = self.table(file, at, self.half(header, 46, 58)?, count)?;
-        let range = |entry: &[u8]| {
-            let length = self.word(entry, 20, 32)?;
-            let length = if self.numbers.u32(entry, 4)? == NO_BITS { 0 } else { length };
-            io::Result::Ok(Range { offset: self.word(entry, 16, 24)?, length })
-        };
-        let names = usize::try_from(self.half(header, 50, 62)?).ok().and_then(|index| entries.get(index));
-        let Some(names) = names else { return Ok(Vec::new()) };
-        let names = range(names)?;
-        let names = file.bytes(names.offset, names.length.min(MAX_NAMES_BYTES))?;
+        let Ok(names) = self.names(header, &entries) else { return Ok(Vec::new()) };
+        let names = file.bytes(names.offset, names.length)?;
         let mut sections = Vec::new();
         for entry in &entries {
             let name = usize::try_from(self.numbers.u32(entry, 0)?).ok().and_then(|at| names.get(at..));
             // A name that is longer than any asked for is cut, so that many long ones cost nothing.
             let name = name.unwrap_or_default().iter().take(64).take_while(|byte| **byte != 0);
-            sections.push((name.copied().collect(), range(entry)?));
+            sections.push((name.copied().collect(), self.range(entry)?));
         }
         Ok(sections)
     }

@@ -14,6 +14,8 @@ const MAX_NAME_BYTES: usize = 4096;
 const MAX_NAMES_BYTES: u64 = 16 << 20;
 /// So much is read at once, in bytes.
 const CHUNK_BYTES: u64 = 64 << 10;
+/// The longest beginning of the section that tells where the names are, in bytes.
+pub(super) const HEADER_BYTES: u64 = 8 + 9 * 8;
 /// Most names are shorter than this, in bytes.
 const FIRST_BYTES: u64 = 256;
 
@@ -34,7 +36,7 @@ impl FileTable {
     /// Finds it in the section.
     pub(super) fn read(elf: &Elf, section: Range, file: &mut Spool) -> io::Result<Self> {
         let numbers = elf.numbers;
-        let header = file.bytes_up_to(section.offset, section.length.min(8 + 9 * 8))?;
+        let header = file.bytes_up_to(section.offset, section.length.min(HEADER_BYTES))?;
         let width = usize::from(*header.get(7).ok_or_else(damaged)?);
         if !matches!(width, 4 | 8) {
             return Err(damaged());
@@ -52,7 +54,11 @@ impl FileTable {
             let Range { offset, length } = place(at)?;
             Ok(Self::Listed(Range { offset, length: length.min(MAX_NAMES_BYTES) }, count))
         };
-        match numbers.u32(&header, 0)? {
+        let magic = numbers.u32(&header, 0)?;
+        if let Some(n) = word_of_names(magic) {
+            return listed(word(1)?, word(n)?);
+        }
+        match magic {
             0xffff_fffb => {
                 // The table of functions ends with a program counter and the place of the index.
                 let width = width as u64;
@@ -70,8 +76,6 @@ impl FileTable {
                     index: Range { offset: index.offset, length: count * 4 },
                 })
             }
-            0xffff_fffa => listed(word(1)?, word(4)?),
-            0xffff_fff0 | 0xffff_fff1 => listed(word(1)?, word(5)?),
             _ => Err(damaged()),
         }
     }
@@ -87,11 +91,47 @@ impl FileTable {
     }
 }
 
+/// The word of the section's beginning that tells where listed names are, by its first four bytes.
+fn word_of_names(magic: u32) -> Option<usize> {
+    match magic {
+        0xffff_fffa => Some(4),
+        0xffff_fff0 | 0xffff_fff1 => Some(5),
+        _ => None,
+    }
+}
+
+/// Names that stand one behind the other.
+pub(super) struct Names {
+    /// Where they are, at most.
+    pub(super) range: Range,
+    /// How many.
+    pub(super) count: u64,
+}
+
+/// Numbers of the processors that nearly all images are for; programs of others are read when they are complete.
+const LITTLE: Numbers = Numbers { is_big: false };
+
+/// Whether a section with listed names may begin so.
+pub(super) fn is_listed(start: &[u8]) -> bool {
+    let is_known = LITTLE.u32(start, 0).is_ok_and(|magic| word_of_names(magic).is_some());
+    is_known && matches!(start.get(4..8), Some([0, 0, 1 | 2 | 4, 4 | 8]))
+}
+
+/// Where the names are whose section begins so, at that place of the file.
+pub(super) fn names(header: &[u8], offset: u64) -> Option<Names> {
+    let width = usize::from(*header.get(7)?);
+    let word = |n: usize| LITTLE.read(header, 8 + n * width, width).ok();
+    let (count, at) = (word(1)?, word(word_of_names(LITTLE.u32(header, 0).ok()?)?)?);
+    let is_plausible = (1..=MAX_FILES).contains(&count) && at >= HEADER_BYTES;
+    let range = Range { offset: offset.checked_add(at)?, length: MAX_NAMES_BYTES };
+    is_plausible.then_some(Names { range, count })
+}
+
 fn each_listed(range: Range, count: u64, file: &mut Spool, visit: &mut dyn FnMut(&str)) -> io::Result<()> {
     let mut pending = Vec::new();
     let (mut read_bytes, mut shown) = (0, 0);
     while shown < count {
-        let chunk = file.bytes(range.offset + read_bytes, CHUNK_BYTES.min(range.length - read_bytes))?;
+        let chunk = file.kept_bytes(range.offset + read_bytes, CHUNK_BYTES.min(range.length - read_bytes))?;
         if chunk.is_empty() {
             return Err(damaged());
         }

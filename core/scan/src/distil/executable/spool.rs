@@ -10,6 +10,41 @@ pub(super) enum Spool {
     Memory(Vec<u8>),
     /// In a temporary file.
     Disk(scratch::Spool),
+    /// Some of it.
+    Parts(Parts),
+}
+
+/// Bytes of a file that were kept as it passed.
+pub(super) struct Parts {
+    size_bytes: u64,
+    /// By where they begin, in the file's order.
+    kept: Vec<(u64, Vec<u8>)>,
+}
+
+impl Parts {
+    /// Of a file of that size.
+    pub(super) fn new(size_bytes: u64, mut kept: Vec<(u64, Vec<u8>)>) -> Self {
+        kept.sort_by_key(|(start, _)| *start);
+        Self { size_bytes, kept }
+    }
+
+    /// What was kept from a place on: of several parts that have it, the longest.
+    fn from(&self, offset: u64) -> &[u8] {
+        let before = self.kept.iter().take_while(|(start, _)| *start <= offset);
+        let at = |start: u64| usize::try_from(offset - start).ok();
+        let found = before.filter_map(|(start, bytes)| bytes.get(at(*start)?..));
+        found.max_by_key(|bytes| bytes.len()).unwrap_or_default()
+    }
+}
+
+/// That what is asked for was not kept: the rest of the file is needed.
+fn not_kept() -> io::Error {
+    ErrorKind::Unsupported.into()
+}
+
+/// Whether reading failed since something was not kept.
+pub(super) fn is_not_kept(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::Unsupported
 }
 
 /// That the file is not what it should be: told apart from a disk that fails by [`readable`].
@@ -31,6 +66,7 @@ impl Spool {
         match self {
             Self::Memory(content) => content.len() as u64,
             Self::Disk(spool) => spool.length(),
+            Self::Parts(parts) => parts.size_bytes,
         }
     }
 
@@ -48,7 +84,21 @@ impl Spool {
                 spool.read_exact(&mut bytes)?;
                 Ok(bytes)
             }
+            Self::Parts(parts) => {
+                let bytes = parts.from(offset).get(..place(length)?);
+                bytes.map(<[u8]>::to_vec).ok_or_else(not_kept)
+            }
         }
+    }
+
+    /// Bytes in the middle of the file, at most so many, of what was kept of it.
+    pub(super) fn kept_bytes(&mut self, offset: u64, at_most: u64) -> io::Result<Vec<u8>> {
+        let Self::Parts(parts) = self else { return self.bytes(offset, at_most) };
+        let there = parts.from(offset).len() as u64;
+        if there == 0 && at_most > 0 {
+            return Err(not_kept());
+        }
+        self.bytes(offset, at_most.min(there))
     }
 
     /// The same, or as much of it as there is.

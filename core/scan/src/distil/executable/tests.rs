@@ -12,7 +12,19 @@ const TEXT: &str = "path\tx.org/app/cmd\nmod\tx.org/app\t(devel)\t\n\
     dep\tgithub.com/a/b\tv1.0.0\th1:x=\ndep\tgithub.com/a/b/v2\tv2.3.4\th1:y=\n";
 
 fn reader(size_bytes: u64) -> Reader {
-    Reader::new(size_bytes, &Scratch::new(&Limits::default()))
+    Reader::new(size_bytes, false, &Scratch::new(&Limits::default()))
+}
+
+/// A reader that was told that all of a file is needed.
+fn whole_reader(size_bytes: u64) -> Reader {
+    Reader::new(size_bytes, true, &Scratch::new(&Limits::default()))
+}
+
+/// What a reader makes of a file in pieces.
+fn in_pieces(reader: Reader, file: &[u8], n_bytes: usize) -> Option<Distilled> {
+    let mut reader = Box::new(reader);
+    assert!(file.chunks(n_bytes).all(|piece| reader.take(piece)));
+    reader.finish().unwrap()
 }
 
 fn distilled(file: &[u8]) -> Option<Executable> {
@@ -178,36 +190,102 @@ fn other_files_are_let_go_at_once_and_markers_alone_are_nothing() {
 fn a_file_is_the_same_in_pieces_of_any_size_and_on_disk() {
     let mut file =
         Program { table: (0xffff_fff1, CACHE.to_vec()), text: TEXT.into(), ..Program::default() }.build();
-    let whole = distilled(&file);
+    let whole = distilled(&file).map(Distilled::Executable);
     for size in [1, 7, 100] {
-        let mut reader = Box::new(reader(file.len() as u64));
-        assert!(file.chunks(size).all(|piece| reader.take(piece)));
-        assert_eq!(reader.finish().unwrap(), whole.clone().map(Distilled::Executable));
+        assert_eq!(in_pieces(reader(file.len() as u64), &file, size), whole);
     }
-    let mut disk = Box::new(reader(2 * MEMORY_BYTES as u64));
     file.resize(2 * MEMORY_BYTES, 0);
-    assert!(file.chunks(MEMORY_BYTES / 3).all(|piece| disk.take(piece)));
-    assert!(matches!(disk.state, State::Disk(..)));
-    assert_eq!(disk.finish().unwrap(), whole.map(Distilled::Executable));
+    let mut disk = whole_reader(file.len() as u64);
+    assert!(disk.take(&file));
+    assert!(matches!(disk.state, State::Disk { .. }));
+    assert_eq!(in_pieces(whole_reader(file.len() as u64), &file, MEMORY_BYTES / 3), whole);
+}
+
+/// Programs that are too large to be held in memory, and what is made of one in memory.
+fn large(program: &Program) -> (Vec<u8>, Option<Distilled>) {
+    let whole = distilled(&program.build()).map(Distilled::Executable);
+    let file = Program { n_bytes_of_code: MEMORY_BYTES, ..program.clone() }.build();
+    (file, whole)
 }
 
 #[test]
-fn what_was_not_spooled_and_has_a_marker_all_the_same_is_said() {
-    let not_spooled = Some(Distilled::Executable(Executable::Unreadable(ExecutableFault::NotSpooled)));
-    let mut library = Program { version: "", table_name: "", ..Program::default() }.build();
-    library.extend_from_slice(b"libstdc++.so.6");
-    library.resize(2 * MEMORY_BYTES, 0);
-    for (marker, expected) in [(&b""[..], None), (markers::GO, not_spooled.clone())] {
-        let mut reader = Box::new(reader(library.len() as u64));
-        let file = [&library, marker].concat();
-        assert!(file.chunks(MEMORY_BYTES / 3).all(|piece| reader.take(piece)));
-        assert_eq!(reader.finish().unwrap(), expected);
+fn of_a_large_program_of_go_is_kept_what_is_asked_for_wherever_it_is_cut() {
+    let modules = (0..30_000).map(|i| format!("dep\tx.org/module-{i}\tv1.{i}.0\th1:x=\n"));
+    let long: String = std::iter::once(TEXT.to_owned()).chain(modules).collect();
+    for (magic, text) in [(0xffff_fff1, TEXT.to_owned()), (0xffff_fff0, long), (0xffff_fffa, TEXT.to_owned())]
+    {
+        for is_64 in [true, false] {
+            let program =
+                Program { is_64, table: (magic, CACHE.to_vec()), text: text.clone(), ..Program::default() };
+            let (file, whole) = large(&program);
+            assert!(
+                matches!(&whole, Some(Distilled::Executable(Executable::Go(program))) if program.packages.is_some())
+            );
+            for n_bytes in [MEMORY_BYTES, 65_536, 65_535, 999] {
+                let row = format!("{magic:x} {is_64} in pieces of {n_bytes}");
+                assert_eq!(in_pieces(reader(file.len() as u64), &file, n_bytes), whole, "{row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_a_large_program_of_which_more_is_asked_the_whole_is_needed() {
+    let crates = Program { version: "", table_name: "", crates: b"no zlib".to_vec(), ..Program::default() };
+    let pointers = Program { form: Form::Pointers, text: TEXT.into(), ..Program::default() };
+    let indexed = Program { table: (0xffff_fffb, CACHE.to_vec()), text: TEXT.into(), ..Program::default() };
+    let big = Program { is_big: true, ..indexed.clone() };
+    let not_kept = Some(Distilled::Executable(Executable::Unreadable(ExecutableFault::NotKept)));
+    for (name, program) in [("crates", crates), ("pointers", pointers), ("indexed", indexed), ("big", big)] {
+        let (file, whole) = large(&program);
+        assert!(whole.is_some(), "{name}");
+        assert_eq!(in_pieces(reader(file.len() as u64), &file, 65_536), not_kept, "{name}");
+        assert_eq!(in_pieces(whole_reader(file.len() as u64), &file, 65_536), whole, "{name}");
+    }
+}
+
+#[test]
+fn a_large_program_of_another_language_is_nothing_whatever_it_mentions() {
+    let (mut file, whole) = large(&Program { version: "", table_name: "", ..Program::default() });
+    assert_eq!(whole, None);
+    assert_eq!(in_pieces(reader(file.len() as u64), &file, 65_536), None);
+    let at = file.len() / 2 + 1;
+    file[at..at + markers::GO.len()].copy_from_slice(markers::GO);
+    assert_eq!(in_pieces(reader(file.len() as u64), &file, 65_536), None);
+}
+
+#[test]
+fn what_is_kept_of_a_program_full_of_signs_is_bounded() {
+    let mut file = Program { version: "", table_name: "", ..Program::default() }.build();
+    // A table with 256 names that begin 256 bytes behind it, and end nowhere.
+    let sign = [&b"\xf1\xff\xff\xff\0\0\x01\x08"[..], &256_u64.to_le_bytes().repeat(9)].concat();
+    let mut at = file.len().next_multiple_of(32);
+    file.resize(at + 64 * MEMORY_BYTES / 4, 1);
+    while at + 128 < file.len() {
+        file[at..at + sign.len()].copy_from_slice(&sign);
+        at += 64 << 10;
+    }
+    let mut sift = Sift::new();
+    file.chunks(65_536).for_each(|piece| sift.take(piece));
+    assert!(sift.kept_bytes() <= sift::MAX_KEPT_BYTES + 65_536, "{}", sift.kept_bytes());
+}
+
+#[test]
+fn what_has_no_room_or_is_too_large_and_has_a_marker_is_said() {
+    let unreadable = |fault| Some(Distilled::Executable(Executable::Unreadable(fault)));
+    let (mut file, _) = large(&Program { version: "", table_name: "", ..Program::default() });
+    let none = Scratch::new(&Limits { spooled_at_once_bytes: 0, ..Limits::default() });
+    for (marker, expected) in [(&b""[..], None), (markers::GO, unreadable(ExecutableFault::NoRoom))] {
+        let file = [&file, marker].concat();
+        assert_eq!(in_pieces(Reader::new(file.len() as u64, true, &none), &file, 65_536), expected);
     }
     // Above the limit the beginning decides.
-    for (at_200, expected) in [(*b"........", None), (*b"\x04\0\0\0Go\0\0", not_spooled)] {
-        library[200..208].copy_from_slice(&at_200);
+    for (at_200, expected) in
+        [(*b"........", None), (*b"\x04\0\0\0Go\0\0", unreadable(ExecutableFault::TooLarge))]
+    {
+        file[200..208].copy_from_slice(&at_200);
         let mut reader = Box::new(reader(MAX_BYTES + 1));
-        assert!(!library.chunks(MEMORY_BYTES / 3).all(|piece| reader.take(piece)), "not to the end");
+        assert!(!file.chunks(1000).all(|piece| reader.take(piece)), "not to the end");
         assert_eq!(reader.finish().unwrap(), expected);
     }
 }

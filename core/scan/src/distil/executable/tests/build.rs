@@ -29,6 +29,8 @@ pub(crate) struct Program {
     pub(crate) has_sections: bool,
     /// A section with the list of crates.
     pub(crate) crates: Vec<u8>,
+    /// What stands before everything else, and as much between what is read only and what is written.
+    pub(crate) n_bytes_of_code: usize,
 }
 
 impl Default for Program {
@@ -43,6 +45,7 @@ impl Default for Program {
             table_name: ".gopclntab",
             has_sections: true,
             crates: Vec::new(),
+            n_bytes_of_code: 0,
         }
     }
 }
@@ -51,6 +54,7 @@ impl Program {
     /// The file.
     pub(crate) fn build(&self) -> Vec<u8> {
         let mut file = vec![0; 256];
+        file.resize(256 + self.n_bytes_of_code, 0x90);
         let mut sections = vec![(String::new(), 0, 0)];
         let text = match self.text.as_str() {
             "" => Vec::new(),
@@ -64,6 +68,7 @@ impl Program {
         if !self.crates.is_empty() {
             sections.push((".dep-v0".to_owned(), place(&mut file, &self.crates), self.crates.len() as u64));
         }
+        file.resize(file.len() + self.n_bytes_of_code, 0x90);
         let read_only = file.len() as u64;
         let data = place(&mut file, &[]);
         if !self.version.is_empty() {
@@ -160,13 +165,12 @@ impl Program {
                 info.resize(32, 0);
                 for string in [self.version.as_bytes(), text] {
                     // Seven bits a byte, the lowest first, each but the last with its highest bit set.
-                    let [low, high, ..] = string.len().to_le_bytes();
-                    assert!(string.len() < 0x4000);
-                    if string.len() > 0x7f {
-                        info.extend([low | 0x80, high << 1 | low >> 7]);
-                    } else {
-                        info.push(low);
+                    let mut left = string.len();
+                    while left > 0x7f {
+                        info.push(0x80 | u8::try_from(left & 0x7f).unwrap());
+                        left >>= 7;
                     }
+                    info.push(u8::try_from(left).unwrap());
                     info.extend(string);
                 }
             }

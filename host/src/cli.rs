@@ -248,7 +248,13 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // What serves many uses all processors. A command does one thing, whose computing has threads of its own: the bytes
+    // that it moves stay on one thread then, and wake no other.
+    let mut builder = match command {
+        Command::Serve | Command::Demo => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build()?;
     let outcome = runtime.block_on(async {
         match command {
             Command::Serve => Box::pin(serve()).await,

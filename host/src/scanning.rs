@@ -16,6 +16,7 @@ mod layers;
 mod levels;
 mod names;
 mod parts;
+mod readers;
 mod store;
 
 use std::collections::HashSet;
@@ -37,6 +38,7 @@ use crate::registry::{Registry, ResolvedImage};
 use captures::Captures;
 use known::KnownFindings;
 use layers::{Layers, ReadLayers};
+use readers::Readers;
 
 /// How often layers are read again for link targets. A second round is needed when a target is a link itself.
 const MAX_ROUNDS: u32 = 2;
@@ -110,6 +112,7 @@ pub struct Scanner {
     captures: Arc<Captures>,
     known: Arc<KnownFindings>,
     store: Option<Arc<dyn CaptureStore>>,
+    readers: Readers,
     reads_attestations: bool,
     reads_parts: bool,
 }
@@ -158,6 +161,7 @@ impl Scanner {
             captures: Arc::new(Captures::new(captures_bytes)),
             known: Arc::new(KnownFindings::new(captures_bytes / 2)),
             store: None,
+            readers: Readers::default(),
             reads_attestations: false,
             reads_parts: true,
         }
@@ -272,7 +276,7 @@ async fn analyze_layers(
         layers.progress().event(ProgressEvent::Analyzing);
         let (given, own, interest) = (read.captured.clone(), limits.clone(), Arc::clone(interest));
         let is_last = round == MAX_ROUNDS;
-        let step = tokio::task::spawn_blocking(move || {
+        let step = layers.readers().run(move |_| {
             let (overlay, missing) = Overlay::new(&given, &own);
             if missing.is_empty() || is_last {
                 let mut findings = analyze(&overlay, &interest);
@@ -282,7 +286,7 @@ async fn analyze_layers(
                 Step::Again(missing)
             }
         });
-        match step.await.map_err(|_| Error::Stopped)? {
+        match step.await? {
             Step::Findings(mut findings) => {
                 findings.place_layers(&read.places);
                 return Ok(*findings);

@@ -8,11 +8,15 @@ use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Pieces on their way; each at most [`PIECE_BYTES`].
 const PIECES: usize = 16;
-/// Larger ones are cut. 16 of 256 KiB make 4 MiB.
-const PIECE_BYTES: usize = 256 << 10;
+/// Larger ones are cut. 16 of 128 KiB make 2 MiB: what the reading thread works at for some ten milliseconds.
+const PIECE_BYTES: usize = 128 << 10;
+/// A sender that has to wait does so until there is room for that many. Woken for each one, it would take the processor
+/// from the reading thread at every piece, when that thread is what everything waits for.
+const ROOM: usize = PIECES / 2;
 
 enum Message {
     Bytes(Bytes),
@@ -44,7 +48,16 @@ impl Feed {
     pub(super) async fn give(&self, mut bytes: Bytes) -> Result<(), ReaderGone> {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
-            self.0.send(Message::Bytes(piece)).await.map_err(|_| ReaderGone)?;
+            match self.0.try_send(Message::Bytes(piece)) {
+                Ok(()) => {}
+                Err(TrySendError::Closed(_)) => return Err(ReaderGone),
+                Err(TrySendError::Full(message)) => {
+                    let mut room = self.0.reserve_many(ROOM).await.map_err(|_| ReaderGone)?;
+                    if let Some(place) = room.next() {
+                        place.send(message);
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Reads the layers of one image.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -9,7 +10,8 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use regent_distribution::Verify;
 use regent_oci::{Descriptor, DiffId, RepositoryName, annotation};
 use regent_scan::{
-    CapturedLayer, Extra, Gap, ImageBudget, Interest, LayerSpec, Limits, MissingTarget, TocPin, capture_layer,
+    CapturedLayer, Extra, Gap, ImageBudget, Interest, LayerSpec, Limits, MissingTarget, TocPin,
+    capture_layer_with,
 };
 
 use regent_transport::Fault as _;
@@ -17,6 +19,7 @@ use regent_transport::Fault as _;
 use super::bridge::{Feed, ReaderGone, bridge};
 use super::captures::Captures;
 use super::parts::Parts;
+use super::readers::Readers;
 use super::store::{CaptureKey, CaptureStore, Sighting};
 use super::{Error, Progress, ProgressEvent, Scanner, layer_gap};
 use crate::registry::{self, Registry, ResolvedImage};
@@ -35,6 +38,7 @@ pub(super) struct Layers<'a> {
     budget: Arc<ImageBudget>,
     progress: &'a dyn Progress,
     reads_parts: bool,
+    readers: &'a Readers,
     fetched_bytes: AtomicU64,
     n_cached: AtomicUsize,
 }
@@ -47,6 +51,8 @@ pub(super) struct ReadLayers {
     /// What could not be vouched for.
     pub(super) gaps: Vec<Gap>,
     pub(super) n_cached: usize,
+    /// What `captured` have besides what a first reading keeps, by index.
+    asked: HashMap<usize, Extra>,
 }
 
 /// What vouches for a layer's bytes besides the digest in the manifest.
@@ -70,7 +76,7 @@ impl<'a> Layers<'a> {
     ) -> Self {
         let (fetched_bytes, n_cached) = (AtomicU64::new(0), AtomicUsize::new(0));
         let budget = Arc::new(ImageBudget::new(limits));
-        let Scanner { captures, store, reads_parts, .. } = scanner;
+        let Scanner { captures, store, reads_parts, readers, .. } = scanner;
         let (store, reads_parts) = (store.as_deref(), *reads_parts);
         Self {
             captures,
@@ -82,9 +88,15 @@ impl<'a> Layers<'a> {
             budget,
             progress,
             reads_parts,
+            readers,
             fetched_bytes,
             n_cached,
         }
+    }
+
+    /// Threads that read layers.
+    pub(super) fn readers(&self) -> &Readers {
+        self.readers
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -130,10 +142,12 @@ impl<'a> Layers<'a> {
         for (i, layer) in layers.iter().enumerate() {
             first_of.entry(&layer.digest).or_insert(i);
         }
-        let mut distinct: Vec<usize> = first_of.values().copied().collect();
-        distinct.sort_unstable();
-        let read: Vec<(usize, Result<CapturedLayer, Error>, Option<Gap>)> = stream::iter(distinct)
-            .map(|i| async move {
+        // The largest first, so that no thread is left with it at the end while the others have nothing to do.
+        let mut distinct: Vec<(usize, u64)> =
+            first_of.values().filter_map(|&i| Some((i, layers.get(i)?.size_bytes))).collect();
+        distinct.sort_unstable_by_key(|&(i, size_bytes)| (Reverse(size_bytes), i));
+        let mut read: Vec<(usize, Result<CapturedLayer, Error>, Option<Gap>)> = stream::iter(distinct)
+            .map(|(i, _)| async move {
                 match self.read_first(i).await {
                     Ok((captured, gap)) => Ok((i, Ok(captured), gap)),
                     Err(error) if self.is_absent(&error) => {
@@ -143,9 +157,10 @@ impl<'a> Layers<'a> {
                     Err(error) => Err(error),
                 }
             })
-            .buffered(LAYERS_AT_ONCE)
+            .buffer_unordered(LAYERS_AT_ONCE)
             .try_collect()
             .await?;
+        read.sort_unstable_by_key(|(i, _, _)| *i);
         let gaps = read.iter().filter_map(|(_, _, gap)| gap.clone()).collect();
         let mut by_place = HashMap::new();
         let mut absent = None;
@@ -164,7 +179,8 @@ impl<'a> Layers<'a> {
             .enumerate()
             .filter_map(|(place, layer)| Some((place, by_place.get(first_of.get(&layer.digest)?)?.clone())))
             .unzip();
-        Ok(ReadLayers { captured, places, gaps, n_cached: self.n_cached.load(Ordering::Relaxed) })
+        let n_cached = self.n_cached.load(Ordering::Relaxed);
+        Ok(ReadLayers { captured, places, gaps, n_cached, asked: HashMap::new() })
     }
 
     /// Whether a driver that reads archives says that a layer is not in its archive. A registry that lacks a layer is
@@ -179,21 +195,24 @@ impl<'a> Layers<'a> {
         missing: Vec<MissingTarget>,
         read: &mut ReadLayers,
     ) -> Result<(), Error> {
-        let places = &read.places;
-        let again: Vec<(usize, CapturedLayer)> = stream::iter(missing)
+        let (places, asked) = (&read.places, &read.asked);
+        let again: Vec<(usize, Extra, CapturedLayer)> = stream::iter(missing)
             .map(|target| async move {
                 let place = places.get(target.layer).copied().ok_or(Error::Stopped)?;
                 let layer = self.image.image.layers.get(place).ok_or(Error::Stopped)?;
+                // The capture takes the place of the one before, and has to have what that was read for.
+                let extra = asked.get(&target.layer).cloned().unwrap_or_default().and(&target.paths);
                 let captured = match self.voucher(place, layer) {
-                    Voucher::None => self.read_shared(place, layer, &target.paths).await?,
-                    Voucher::DiffId(_) | Voucher::Refuted => self.read(place, None, target.paths).await?,
+                    Voucher::None => self.read_shared(place, layer, &extra).await?,
+                    Voucher::DiffId(_) | Voucher::Refuted => self.read(place, None, extra.clone()).await?,
                 };
-                Ok::<_, Error>((target.layer, captured))
+                Ok::<_, Error>((target.layer, extra, captured))
             })
             .buffered(LAYERS_AT_ONCE)
             .try_collect()
             .await?;
-        for (i, layer) in again {
+        for (i, extra, layer) in again {
+            read.asked.insert(i, extra);
             if let Some(captured) = read.captured.get_mut(i) {
                 self.budget.kept.give_back(captured.capture().cost_bytes());
                 *captured = layer;
@@ -339,7 +358,7 @@ impl<'a> Layers<'a> {
     ) -> Result<CapturedLayer, Error> {
         let (feed, reader) = bridge();
         let limits = self.limits.clone();
-        let capture = tokio::task::spawn_blocking(move || capture_layer(&spec, reader, &limits));
+        let capture = self.readers.run(move |buffers| capture_layer_with(buffers, &spec, reader, &limits));
         let download = async move {
             let mut blob = self.registry.open_blob(&self.image.repository, layer, Verify::ByConsumer).await?;
             while let Some(bytes) = blob.chunk().await? {
@@ -353,6 +372,6 @@ impl<'a> Layers<'a> {
         };
         let (downloaded, captured) = tokio::join!(download, capture);
         downloaded?;
-        Ok(captured.map_err(|_| Error::Stopped)??)
+        Ok(captured??)
     }
 }

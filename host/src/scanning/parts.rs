@@ -63,7 +63,7 @@ impl Parts<'_> {
         let pieces = pieces(plan.ranges());
         let (feed, reader) = bridge();
         let (spec, limits) = (spec.clone(), self.layers.limits().clone());
-        let capture = tokio::task::spawn_blocking(move || capture_chunks(&spec, plan, reader, &limits));
+        let capture = self.layers.readers().run(move |_| capture_chunks(&spec, plan, reader, &limits));
         let download = async move {
             let mut fetched = stream::iter(pieces).map(|piece| self.fetch(piece)).buffered(PIECES_AT_ONCE);
             while let Some(bytes) = fetched.next().await {

@@ -6,6 +6,7 @@
 //! so that tokens are reused and never shared between credentials.
 
 mod bulkhead;
+mod decisions;
 mod declared;
 mod document;
 mod error;
@@ -15,6 +16,7 @@ mod loaded;
 mod services;
 mod session;
 mod sessions;
+mod trust;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -27,18 +29,23 @@ use regent_plugin_api::load::{FilePolicy, LibraryFile};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
+pub use decisions::{Change, FILE as DECISIONS, decide};
 pub use document::DriverDocument;
 pub use error::{Error, FileReason};
 pub use info::{DriverInfo, DriverState};
 pub(crate) use session::Session;
+pub(crate) use trust::read_lock;
+pub use trust::{KeysError, SignatureState, Trust, TrustPolicy, read_keys};
 
 use crate::connection::Connection;
 use crate::http::{Egress, HttpClient, InsecureRegistries, Purpose};
 use crate::registry::{Documents, Registry};
+use decisions::{Decided, View};
 use index::{Choice, Entry, Index, Key, Snapshot, Source};
 use loaded::LoadedDriver;
 use services::{LogWindow, Services};
 use sessions::Sessions;
+use trust::Judge;
 
 /// Libraries that one process loads. Each stays for ever, so this many upgrades need a restart.
 const MAX_LOADED: usize = 64;
@@ -56,6 +63,8 @@ pub struct DriversConfig {
     pub directories: Vec<PathBuf>,
     /// Which files are loaded.
     pub trust: Trust,
+    /// The file of what was decided about drivers; without one nothing is.
+    pub decisions: Option<PathBuf>,
     /// Lower-case connection type → name of the driver that serves it, where several claim it.
     pub bindings: BTreeMap<String, String>,
     /// Registries that may be called over plain HTTP.
@@ -74,16 +83,6 @@ pub struct DriversConfig {
     pub documents: Documents,
 }
 
-/// Which files of the plugin directories are loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// Every safe file.
-    Directory,
-    /// Files whose SHA-256 stands in the directory's `plugins.lock`: a digest in hex, blanks and a file name on each
-    /// line, as `sha256sum` writes it.
-    Pinned,
-}
-
 impl DriversConfig {
     /// One call, when nobody says otherwise: longer than a slow registry with retries, shorter than a caller's
     /// patience.
@@ -97,7 +96,8 @@ impl DriversConfig {
     pub fn new(directories: Vec<PathBuf>) -> Self {
         Self {
             directories,
-            trust: Trust::Directory,
+            trust: Trust::default(),
+            decisions: None,
             bindings: BTreeMap::new(),
             insecure: InsecureRegistries::default(),
             token_services: Vec::new(),
@@ -120,6 +120,7 @@ struct Shared {
     config: DriversConfig,
     http: HttpClient,
     index: Index,
+    decided: Decided,
     // std, since it is held for a few instructions; the cells are awaited outside of it.
     loaded: Mutex<HashMap<Key, LoadCell>>,
     sessions: Sessions,
@@ -137,12 +138,13 @@ impl Drivers {
 
     /// The same, with drivers that are linked into this program; among equal versions they come first.
     pub fn with_native(config: DriversConfig, http: HttpClient, native: &[NativeDriver]) -> Self {
-        let mut index = Index::new(config.directories.clone(), config.trust);
+        let mut index = Index::new(config.directories.clone(), config.trust.clone());
+        let decided = Decided::new(config.decisions.clone());
         for driver in native {
             index.add_native(*driver);
         }
         let sessions = Sessions::new(config.max_sessions, config.session_idle);
-        Self { shared: Arc::new(Shared { config, http, index, loaded: Mutex::default(), sessions }) }
+        Self { shared: Arc::new(Shared { config, http, index, decided, loaded: Mutex::default(), sessions }) }
     }
 
     /// An open session for this connection: a kept one, or a new one. Sends no request. To be called in a tokio runtime:
@@ -152,8 +154,8 @@ impl Drivers {
     /// [`Error`]; [`Error::Call`] when the driver does not take the settings.
     pub async fn open(&self, connection: &Connection) -> Result<Arc<Registry>, Error> {
         let shared = &self.shared;
-        let snapshot = self.snapshot().await;
-        let choice = Choice { snapshot: &snapshot, bindings: &shared.config.bindings };
+        let (snapshot, decided) = self.snapshot().await;
+        let choice = Choice { snapshot: &snapshot, bindings: &shared.config.bindings, decided: &decided };
         let entry = choice.of(&connection.registry_type)?;
         let Some(key) = entry.key() else { return Err(unloadable(connection, entry, "it was refused")) };
         let fingerprint = connection.fingerprint();
@@ -167,8 +169,9 @@ impl Drivers {
 
     /// Every file looked at, loaded or not, with the reason. Reads the directories if they changed: blocking.
     pub fn list(&self) -> Vec<DriverInfo> {
-        let snapshot = self.shared.index.snapshot();
-        let choice = Choice { snapshot: &snapshot, bindings: &self.shared.config.bindings };
+        let shared = &self.shared;
+        let (snapshot, decided) = (shared.index.snapshot(), shared.decided.now());
+        let choice = Choice { snapshot: &snapshot, bindings: &shared.config.bindings, decided: &decided };
         let with_state = |entry: &Arc<Entry>| {
             let mut info = choice.info(entry);
             if let Some(state) = self.shared.loaded_state(entry, &info.state) {
@@ -179,19 +182,21 @@ impl Drivers {
         snapshot.entries.iter().map(with_state).collect()
     }
 
-    /// What one file is, without running it. A refusal is a state. Blocking.
-    pub fn inspect(path: &Path) -> DriverInfo {
+    /// What one file is, without running it, and whether it is trusted. A refusal is a state. Blocking.
+    pub fn inspect(path: &Path, trust: &Trust) -> DriverInfo {
         let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let snapshot = Snapshot { entries: vec![Arc::new(Entry::read(path, directory, None))] };
+        let snapshot =
+            Snapshot { entries: vec![Arc::new(Entry::read(path, directory, &Judge::new(trust, directory)))] };
         let bindings = BTreeMap::new();
-        let choice = Choice { snapshot: &snapshot, bindings: &bindings };
+        let choice = Choice { snapshot: &snapshot, bindings: &bindings, decided: &View::default() };
         let mut infos: Vec<DriverInfo> = snapshot.entries.iter().map(|e| choice.info(e)).collect();
         infos.pop().expect("there is one entry")
     }
 
-    async fn snapshot(&self) -> Arc<Snapshot> {
+    async fn snapshot(&self) -> (Arc<Snapshot>, Arc<View>) {
         let shared = Arc::clone(&self.shared);
-        let looked = tokio::task::spawn_blocking(move || shared.index.snapshot()).await;
+        let look = move || (shared.index.snapshot(), shared.decided.now());
+        let looked = tokio::task::spawn_blocking(look).await;
         looked.unwrap_or_default() // the runtime is shutting down: there are no drivers any more
     }
 }
@@ -275,9 +280,14 @@ impl Shared {
 
     /// What is known of an entry since it was loaded.
     fn loaded_state(&self, entry: &Entry, now: &DriverState) -> Option<DriverState> {
+        if matches!(now, DriverState::Disabled { .. } | DriverState::Quarantined { .. }) {
+            return None;
+        }
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         match loaded.get(&entry.key()?)?.get()? {
-            Ok(driver) if driver.is_quarantined() => Some(DriverState::Quarantined),
+            Ok(driver) if driver.is_quarantined() => {
+                Some(DriverState::Quarantined { reason: "it hung too often".to_owned(), since: None })
+            }
             Ok(_) => (*now == DriverState::Ready).then_some(DriverState::Loaded),
             Err(refused) => {
                 Some(DriverState::Refused { code: "load_failed".to_owned(), reason: refused.reason.clone() })
@@ -311,5 +321,7 @@ impl fmt::Debug for DriversConfig {
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod library_fixture;
 #[cfg(test)]
 mod tests;

@@ -33,4 +33,5 @@ mod recent;
 pub mod seal;
 pub mod serve;
 pub mod shutdown;
+mod small_file;
 pub mod telemetry;

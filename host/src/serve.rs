@@ -14,7 +14,7 @@ use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::crash_point;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
-use crate::drivers::{Drivers, DriversConfig, Trust};
+use crate::drivers::{DECISIONS, Drivers, DriversConfig, Trust, TrustPolicy, read_keys};
 use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
 use crate::jobs::{EmbeddedQueue, JetStreamConfig, JetStreamQueue, Queue, QueueError, Retention};
 use crate::nats::{Nats, NatsError};
@@ -40,6 +40,9 @@ pub enum Error {
     /// `REGENT_INSECURE_REGISTRIES`.
     #[error("REGENT_INSECURE_REGISTRIES: {0}")]
     InsecureRegistries(#[from] InvalidRegistry),
+    /// `REGENT_DRIVER_KEYS`.
+    #[error("REGENT_DRIVER_KEYS: {0}")]
+    DriverKeys(#[from] crate::drivers::KeysError),
     /// The address or the certificate.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -99,6 +102,7 @@ impl Fault for Error {
         match self {
             Self::Http(_)
             | Self::InsecureRegistries(_)
+            | Self::DriverKeys(_)
             | Self::Server(_)
             | Self::DataDir { .. }
             | Self::SealKeys(_) => Class::Invalid,
@@ -116,6 +120,7 @@ impl Fault for Error {
         match self {
             Self::Http(_)
             | Self::InsecureRegistries(_)
+            | Self::DriverKeys(_)
             | Self::Server(_)
             | Self::DataDir { .. }
             | Self::SealKeys(_) => "setting_invalid",
@@ -146,16 +151,27 @@ pub fn http_client(settings: &Settings) -> Result<HttpClient, Error> {
     })?)
 }
 
+/// Which driver files are loaded, by these settings.
+///
+/// # Errors
+/// [`Error::DriverKeys`].
+pub fn driver_trust(settings: &Settings) -> Result<Trust, Error> {
+    let policy = match settings.driver_trust {
+        DriverTrust::Directory => TrustPolicy::Directory,
+        DriverTrust::Pinned => TrustPolicy::Pinned,
+        DriverTrust::Signed => TrustPolicy::Signed,
+    };
+    Ok(Trust { policy, keys: Arc::new(read_keys(&settings.driver_keys)?) })
+}
+
 /// How drivers are found and run, by these settings, with what is kept on the disk.
 ///
 /// # Errors
-/// [`Error::InsecureRegistries`].
+/// [`Error::InsecureRegistries`], [`Error::DriverKeys`].
 pub fn drivers_config(settings: &Settings, cache: Option<&DiskCache>) -> Result<DriversConfig, Error> {
     let mut config = DriversConfig::new(vec![settings.plugin_dir()]);
-    config.trust = match settings.driver_trust {
-        DriverTrust::Directory => Trust::Directory,
-        DriverTrust::Pinned => Trust::Pinned,
-    };
+    config.trust = driver_trust(settings)?;
+    config.decisions = Some(settings.data_dir.join(DECISIONS));
     config.bindings.clone_from(&settings.driver_bindings);
     config.insecure = settings.insecure_registries.join(",").parse()?;
     config.call_timeout = settings.driver_timeout;

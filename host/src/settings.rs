@@ -79,6 +79,8 @@ pub struct Settings {
     pub driver_bindings: BTreeMap<String, String>,
     /// `REGENT_DRIVER_TRUST`.
     pub driver_trust: DriverTrust,
+    /// `REGENT_DRIVER_KEYS`: public keys, and paths of files with some.
+    pub driver_keys: Vec<String>,
     /// `REGENT_DRIVER_TIMEOUT`.
     pub driver_timeout: Duration,
     /// `REGENT_TOKEN_SERVICES`, lower case.
@@ -131,6 +133,8 @@ pub enum DriverTrust {
     Directory,
     /// Files whose digest stands in the directory's `plugins.lock`.
     Pinned,
+    /// Files that one of `REGENT_DRIVER_KEYS` has signed.
+    Signed,
 }
 
 /// Where callbacks may go, and for how long they are tried. `Debug` shows no password of the URL.
@@ -268,12 +272,8 @@ impl Settings {
             data_dir,
             local_root: read.path("REGENT_LOCAL_ROOT"),
             driver_bindings: read.bindings(),
-            driver_trust: read
-                .word("REGENT_DRIVER_TRUST", |w| match w {
-                    "pinned" => DriverTrust::Pinned,
-                    _ => DriverTrust::Directory,
-                })
-                .unwrap_or(DriverTrust::Directory),
+            driver_trust: read.driver_trust(),
+            driver_keys: read.driver_keys(),
             driver_timeout: read
                 .parsed("REGENT_DRIVER_TIMEOUT", parse::duration)
                 .unwrap_or(crate::drivers::DriversConfig::DEFAULT_CALL_TIMEOUT),
@@ -503,6 +503,24 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
                 .collect::<Result<_, _>>()
         });
         pairs.unwrap_or_default()
+    }
+
+    fn driver_trust(&mut self) -> DriverTrust {
+        let trust = self.word("REGENT_DRIVER_TRUST", |w| match w {
+            "pinned" => DriverTrust::Pinned,
+            "signed" => DriverTrust::Signed,
+            _ => DriverTrust::Directory,
+        });
+        trust.unwrap_or(DriverTrust::Directory)
+    }
+
+    fn driver_keys(&mut self) -> Vec<String> {
+        let keys = self.text("REGENT_DRIVER_KEYS").map(|t| parse::list(&t)).unwrap_or_default();
+        if keys.is_empty() && (self.lookup)("REGENT_DRIVER_TRUST").is_some_and(|t| t.trim() == "signed") {
+            self.faults
+                .push(("REGENT_DRIVER_KEYS", "must be set where REGENT_DRIVER_TRUST is signed".to_owned()));
+        }
+        keys
     }
 
     fn own_connection(&mut self) -> BTreeMap<&'static str, SecretString> {

@@ -2,7 +2,8 @@
 //!
 //! 1. [`LibraryFile::read`] reads the file once, computes its digest and reads its [`Description`](crate::Description)
 //!    from those bytes, **without running any code of it**.
-//! 2. Whoever decides about trust looks at [`LibraryFile::digest`] and the description.
+//! 2. Whoever decides about trust looks at [`LibraryFile::digest`], which a [`Lock`] may pin, at
+//!    [`LibraryFile::signer`], and at the description.
 //! 3. [`load`] gives a sealed copy of *those bytes* to the dynamic linker, checks the layouts of all that crosses, and
 //!    returns the [`LoadedLibrary`].
 //! 4. [`LoadedLibrary::connect`] makes sessions.
@@ -17,11 +18,16 @@
 mod file;
 mod layout;
 mod library;
+mod lock;
 mod object;
 mod refusal;
+mod safety;
 mod sealed;
+mod signature;
 
 pub use crate::abi::host_side::Session;
-pub use file::{FilePolicy, LibraryFile};
+pub use file::{FilePolicy, LibraryFile, read_safe};
 pub use library::{LoadedLibrary, load};
+pub use lock::{Lock, LockError, Pin, Pinned};
 pub use refusal::Refusal;
+pub use signature::{KeyError, KeyId, MAX_SIGNATURE_BYTES, PublicKeys, Trusted, Unsigned, signature_file};

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Failure, output, parts};
-use crate::drivers::{DriverDocument, DriverInfo, DriverState, Drivers};
+use crate::drivers::{DriverDocument, DriverInfo, DriverState, Drivers, TrustPolicy};
 
 mod check;
+mod decide;
 mod page;
+mod pin;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DriversCommand {
@@ -32,6 +34,37 @@ pub(super) enum DriversCommand {
         ./libregent_driver_example.so --field registryBase=registry.example.com"
     )]
     Check(check::CheckArgs),
+    /// Write the digests of driver files into `plugins.lock`, for `REGENT_DRIVER_TRUST=pinned`.
+    #[command(
+        after_help = "Examples:\n  regent drivers pin\n  regent drivers pin libregent_driver_harbor.so\n  regent drivers pin \
+        --prune"
+    )]
+    Pin(pin::PinArgs),
+    /// Use a driver, or a file, again that was disabled or quarantined.
+    Enable {
+        /// The driver's name, or the file's.
+        #[arg(value_name = "DRIVER|FILE")]
+        driver: String,
+    },
+    /// Use no file of a driver any more, until it is enabled. A running agent notices.
+    Disable {
+        /// The driver's name, or the name of one of its files.
+        #[arg(value_name = "DRIVER|FILE")]
+        driver: String,
+        /// Why, for whoever looks at it later.
+        #[arg(long, default_value = "by an operator")]
+        reason: String,
+    },
+    /// Do not use these very bytes any more, until they are enabled; other versions of the driver serve. A running agent
+    /// notices.
+    Quarantine {
+        /// The file's name, or the name of the driver for all its files.
+        #[arg(value_name = "DRIVER|FILE")]
+        driver: String,
+        /// Why, for whoever looks at it later.
+        #[arg(long, default_value = "by an operator")]
+        reason: String,
+    },
 }
 
 /// Runs one of the commands.
@@ -40,6 +73,10 @@ pub(super) async fn run(command: DriversCommand) -> Result<(), Failure> {
         DriversCommand::List { json } => list(json),
         DriversCommand::Inspect { file, json } => inspect(file.as_deref(), json),
         DriversCommand::Check(arguments) => check::run(&arguments).await,
+        DriversCommand::Pin(arguments) => pin::run(&arguments),
+        DriversCommand::Enable { driver } => decide::enable(&driver),
+        DriversCommand::Disable { driver, reason } => decide::disable(&driver, &reason),
+        DriversCommand::Quarantine { driver, reason } => decide::quarantine(&driver, &reason),
     }
 }
 
@@ -64,7 +101,7 @@ fn list(json: bool) -> Result<(), Failure> {
 /// What one file, or each of the plugin directory, says of itself. A file that is asked for and refused is a failure.
 fn inspect(file: Option<&Path>, json: bool) -> Result<(), Failure> {
     let infos = match file {
-        Some(file) => vec![Drivers::inspect(file)],
+        Some(file) => vec![look_at(file)?],
         None => parts::Parts::new(parts::settings()?, false)?.drivers.list(),
     };
     let text = if json {
@@ -82,6 +119,18 @@ fn inspect(file: Option<&Path>, json: bool) -> Result<(), Failure> {
         Some(info) if file.is_some() => refusal(&info).map_or(Ok(()), Err),
         _ => Ok(()),
     }
+}
+
+/// What one file is, and whether it is trusted. That it has to be pinned goes for files of the plugin directory alone: others
+/// are looked at before they are put there.
+fn look_at(file: &Path) -> Result<DriverInfo, Failure> {
+    let settings = parts::settings()?;
+    let mut trust = crate::serve::driver_trust(&settings)?;
+    let directory = std::path::absolute(file)?.parent().map(Path::to_owned);
+    if trust.policy == TrustPolicy::Pinned && directory != std::path::absolute(settings.plugin_dir()).ok() {
+        trust.policy = TrustPolicy::Directory;
+    }
+    Ok(Drivers::inspect(file, &trust))
 }
 
 /// The failure that a refused file is.

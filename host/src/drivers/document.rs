@@ -7,6 +7,7 @@ use regent_plugin_api::Description;
 use serde::Serialize;
 
 use super::info::DriverInfo;
+use super::trust::SignatureState;
 
 /// One driver file, or a driver that is linked in.
 #[derive(Debug, Clone, Serialize)]
@@ -29,7 +30,7 @@ pub struct DriverDocument {
     api: Option<String>,
     /// The connection types that it serves.
     types: Vec<String>,
-    /// `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`.
+    /// `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`, `disabled`.
     state: &'static str,
     /// The stable code of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,9 +38,33 @@ pub struct DriverDocument {
     /// Why it does not serve, or not all of its types.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Since when it is quarantined or disabled, where that was noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    /// Who has signed it.
+    signature: Signature,
     /// All that it says about itself: settings, egress, variables, abilities.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<Description>,
+}
+
+/// A driver's signature.
+#[derive(Debug, Clone, Serialize)]
+struct Signature {
+    /// `missing`, `unchecked` (there is no key to check it with), `valid`, `invalid`.
+    state: &'static str,
+    /// The key that it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+}
+
+impl From<&SignatureState> for Signature {
+    fn from(state: &SignatureState) -> Self {
+        Self { state: state.as_str(), key: state.key().map(|key| key.to_string()), code: state.code() }
+    }
 }
 
 impl DriverDocument {
@@ -54,6 +79,8 @@ impl DriverDocument {
         ("state", "string"),
         ("code?", "string"),
         ("reason?", "string"),
+        ("since?", "time"),
+        ("signature", "object"),
         ("description?", "object"),
     ];
 }
@@ -72,6 +99,8 @@ impl From<DriverInfo> for DriverDocument {
             state: info.state.as_str(),
             code: info.state.code().map(str::to_owned),
             reason: info.state.reason(),
+            since: info.state.since().map(str::to_owned),
+            signature: Signature::from(&info.signature),
             description,
         }
     }

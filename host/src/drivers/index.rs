@@ -1,7 +1,6 @@
 //! What lies in the plugin directories, read without running any of it.
 
 mod choice;
-mod lock;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -10,18 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use regent_oci::Digest;
-use regent_plugin_api::load::{FilePolicy, LibraryFile};
+use regent_plugin_api::load::{FilePolicy, LibraryFile, Lock, signature_file};
 use regent_plugin_api::{Description, NativeDriver};
 use tokio::time::Instant;
 
 pub(super) use choice::Choice;
 
-use super::Trust;
-use lock::Lock;
+use super::trust::{Judge, SignatureState, Trust};
 
 /// How often the directories are looked at, at most. Short enough that a driver dropped in serves the next request of a
 /// human.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Files of one directory that are looked at.
 const MAX_FILES: usize = 256;
 /// Ends of names under which files are written before they are renamed.
@@ -49,6 +47,8 @@ struct Stamp {
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
+    /// Of the signature beside it: inode, size, last change.
+    signature: Option<(u64, u64, i64, i64)>,
 }
 
 /// The drivers at one moment.
@@ -63,6 +63,7 @@ pub(super) struct Snapshot {
 pub(super) struct Entry {
     pub(super) source: Source,
     pub(super) digest: Option<Digest>,
+    pub(super) signature: SignatureState,
     /// The description, or why there is none or it doesn't count.
     pub(super) outcome: Result<Description, Refused>,
 }
@@ -78,6 +79,8 @@ pub(super) enum Source {
 pub(super) struct Refused {
     pub(super) code: String,
     pub(super) reason: String,
+    /// What it says about itself, where that could be read all the same.
+    pub(super) description: Option<Box<Description>>,
 }
 
 /// Tells apart what was loaded: the bytes of a file, or the name of a linked-in driver.
@@ -95,7 +98,8 @@ impl Index {
     /// Adds a driver that is linked in.
     pub(super) fn add_native(&mut self, driver: NativeDriver) {
         let outcome = Ok(driver.description());
-        self.native.push(Entry { source: Source::Native(driver), digest: None, outcome });
+        let signature = SignatureState::Missing;
+        self.native.push(Entry { source: Source::Native(driver), digest: None, signature, outcome });
     }
 
     /// What is there now. Reads the directories if the last look is old, and files that changed since. Blocking, some
@@ -119,7 +123,7 @@ impl Index {
     fn look(&self) -> Vec<Found> {
         let mut found = Vec::new();
         for directory in &self.directories {
-            let lock = directory.join(lock::FILE);
+            let lock = directory.join(Lock::FILE);
             if let Some(stamp) = Stamp::of(&lock) {
                 found.push(Found { path: lock, directory: directory.clone(), stamp, is_library: false });
             }
@@ -136,16 +140,13 @@ impl Index {
             let here = || found.iter().filter(|f| f.directory == *directory);
             // The lock decides about all files of its directory.
             let lock_now = here().find(|f| !f.is_library).map(|f| f.stamp);
-            let lock_stays = lock_now.as_ref() == old.get(&directory.join(lock::FILE));
-            let lock = match self.trust {
-                Trust::Directory => None,
-                Trust::Pinned => Some(Lock::read(directory)),
-            };
+            let lock_stays = lock_now.as_ref() == old.get(&directory.join(Lock::FILE));
+            let judge = Judge::new(&self.trust, directory);
             for file in here().filter(|f| f.is_library) {
                 let kept = known.entries.iter().find(|e| e.path() == Some(&file.path));
                 match kept.filter(|_| lock_stays && same(file)) {
                     Some(entry) => entries.push(Arc::clone(entry)),
-                    None => entries.push(Arc::new(Entry::read(&file.path, directory, lock.as_ref()))),
+                    None => entries.push(Arc::new(Entry::read(&file.path, directory, &judge))),
                 }
             }
         }
@@ -182,29 +183,41 @@ fn is_library(path: &Path) -> bool {
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
+        let signature = std::fs::metadata(signature_file(path)).ok();
         Some(Self {
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
+            signature: signature.map(|m| (m.ino(), m.size(), m.ctime(), m.ctime_nsec())),
         })
     }
 }
 
+impl Refused {
+    pub(super) fn new(code: &str, reason: String) -> Self {
+        Self { code: code.to_owned(), reason, description: None }
+    }
+}
+
 impl Entry {
-    /// Reads and describes one file; `lock` where files are pinned.
-    pub(super) fn read(path: &Path, directory: &Path, lock: Option<&Lock>) -> Self {
+    /// Reads and describes one file, and has it judged.
+    pub(super) fn read(path: &Path, directory: &Path, judge: &Judge<'_>) -> Self {
         let source = Source::File { path: path.to_owned(), directory: directory.to_owned() };
         let file = match LibraryFile::read(path, &FilePolicy::in_directory(directory)) {
             Ok(file) => file,
             Err(refusal) => {
-                let refused = Refused { code: refusal.code().to_owned(), reason: refusal.to_string() };
-                return Self { source, digest: None, outcome: Err(refused) };
+                let outcome = Err(Refused::new(refusal.code(), refusal.to_string()));
+                return Self { source, digest: None, signature: SignatureState::Missing, outcome };
             }
         };
-        let refused = lock.and_then(|lock| lock.refuses(file.digest()));
-        let outcome = refused.map_or_else(|| Ok(file.description().clone()), Err);
-        Self { source, digest: Some(file.digest().clone()), outcome }
+        let (signature, refused) = judge.judge(&file, directory);
+        let description = file.description().clone();
+        let outcome = match refused {
+            None => Ok(description),
+            Some(refused) => Err(Refused { description: Some(Box::new(description)), ..refused }),
+        };
+        Self { source, digest: Some(file.digest().clone()), signature, outcome }
     }
 
     pub(super) fn path(&self) -> Option<&PathBuf> {

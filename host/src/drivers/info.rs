@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use regent_oci::Digest;
 use regent_plugin_api::Description;
 
+use super::trust::SignatureState;
+
 /// One driver file, or a driver that is linked in.
 #[derive(Debug, Clone)]
 pub struct DriverInfo {
@@ -12,6 +14,8 @@ pub struct DriverInfo {
     pub file: Option<PathBuf>,
     /// SHA-256 of the file, where it could be read.
     pub digest: Option<Digest>,
+    /// Who has signed it.
+    pub signature: SignatureState,
     /// What it says about itself, where that could be read.
     pub description: Option<Description>,
     /// Whether it serves.
@@ -43,8 +47,20 @@ pub enum DriverState {
         /// These types.
         types: Vec<String>,
     },
-    /// Its thread hung too often. It is not used until its file changes or the process starts anew.
-    Quarantined,
+    /// Its bytes are not used: its thread hung too often since the process started, or it was decided.
+    Quarantined {
+        /// Why.
+        reason: String,
+        /// Since when, by RFC 3339, where that was noted.
+        since: Option<String>,
+    },
+    /// An operator does not want it to be used.
+    Disabled {
+        /// Why.
+        reason: String,
+        /// Since when, by RFC 3339.
+        since: Option<String>,
+    },
 }
 
 impl DriverInfo {
@@ -61,7 +77,7 @@ impl DriverInfo {
 }
 
 impl DriverState {
-    /// One word: `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`.
+    /// One word: `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`, `disabled`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -69,7 +85,16 @@ impl DriverState {
             Self::Refused { .. } => "refused",
             Self::Superseded { .. } => "superseded",
             Self::Ambiguous { .. } => "ambiguous",
-            Self::Quarantined => "quarantined",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Disabled { .. } => "disabled",
+        }
+    }
+
+    /// Since when it is withheld, by RFC 3339.
+    pub fn since(&self) -> Option<&str> {
+        match self {
+            Self::Quarantined { since, .. } | Self::Disabled { since, .. } => since.as_deref(),
+            _ => None,
         }
     }
 
@@ -84,13 +109,14 @@ impl DriverState {
     /// Why it does not serve, or not all of its types, in words.
     pub fn reason(&self) -> Option<String> {
         match self {
-            Self::Refused { reason, .. } => Some(reason.clone()),
             Self::Superseded { by } => Some(format!("{by} is a higher version of it")),
             Self::Ambiguous { types } => Some(format!(
                 "another driver claims {}; bind it with REGENT_DRIVER_BINDINGS",
                 types.join(", ")
             )),
-            Self::Quarantined => Some("it hung too often".to_owned()),
+            Self::Refused { reason, .. }
+            | Self::Quarantined { reason, .. }
+            | Self::Disabled { reason, .. } => Some(reason.clone()),
             Self::Ready | Self::Loaded => None,
         }
     }

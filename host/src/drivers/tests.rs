@@ -2,6 +2,7 @@ use regent_transport::Fault as _;
 use secrecy::SecretString;
 
 use super::fixtures::{gate, shelf};
+use super::library_fixture::{directory, library, put};
 use super::*;
 use crate::http::HttpConfig;
 use crate::http::test_server::{TestServer, answer};
@@ -95,8 +96,87 @@ async fn a_driver_reaches_its_registry_and_declared_variables_and_nothing_else()
 #[test]
 fn a_file_that_is_no_driver_is_inspected_without_failing() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let info = Drivers::inspect(file.path());
+    let info = Drivers::inspect(file.path(), &Trust::default());
     assert!(matches!(info.state, DriverState::Refused { .. }));
     assert_eq!(info.state.as_str(), "refused");
     assert!(info.description.is_none());
+}
+
+/// The reasons of an error about a type that can't be served.
+fn reasons(error: Error) -> String {
+    assert_eq!(error.code(), "driver_unavailable", "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_disabled_driver_is_not_used_by_a_running_agent_until_it_is_enabled() {
+    let data = tempfile::tempdir().unwrap();
+    let drivers = drivers(|config| config.decisions = Some(data.path().join(DECISIONS)));
+    let shelf = connection("shelf", &[("registryBase", "shelf.example")]);
+    let first = drivers.open(&shelf).await.unwrap();
+    decide(data.path(), &Change::Disable { driver: "shelf".to_owned() }, "moving away").unwrap();
+    let refused = reasons(drivers.open(&shelf).await.unwrap_err());
+    assert!(refused.contains("driver shelf is disabled: moving away"), "{refused}");
+    let info = drivers.list().into_iter().next().unwrap();
+    assert_eq!((info.state.as_str(), info.state.reason().as_deref()), ("disabled", Some("moving away")));
+    assert!(info.state.since().is_some() && !info.serves());
+    let other = connection("other-shelf", &[("registryBase", "http://h")]);
+    assert_eq!(drivers.open(&other).await.unwrap().driver().name, "gate", "it claims that type alone now");
+
+    let enable = Change::Enable { drivers: vec!["shelf".to_owned()], files: Vec::new() };
+    decide(data.path(), &enable, "").unwrap();
+    assert!(Arc::ptr_eq(&first, &drivers.open(&shelf).await.unwrap()));
+}
+
+#[tokio::test]
+async fn quarantined_bytes_leave_an_older_version_in_their_place() {
+    let (data, plugins) = (tempfile::tempdir().unwrap(), directory());
+    put(plugins.path(), "new.so", &library("harbor", "2.0.0"));
+    put(plugins.path(), "old.so", &library("harbor", "1.0.0"));
+    let drivers = drivers(|config| {
+        config.directories = vec![plugins.path().to_owned()];
+        config.decisions = Some(data.path().join(DECISIONS));
+    });
+    let states = || {
+        let infos = drivers.list();
+        let files = infos.iter().filter(|info| info.file.is_some());
+        files.map(|info| (info.label(), info.state.as_str())).collect::<Vec<_>>()
+    };
+    let named = |new, old| vec![("new.so".to_owned(), new), ("old.so".to_owned(), old)];
+    assert_eq!(states(), named("ready", "superseded"));
+    let digest = regent_oci::Digest::sha256(&library("harbor", "2.0.0"));
+    let quarantine = Change::Quarantine { digest, file: "new.so".to_owned() };
+    decide(data.path(), &quarantine, "it crashed").unwrap();
+    assert_eq!(states(), named("quarantined", "ready"));
+    decide(data.path(), &Change::Disable { driver: "harbor".to_owned() }, "no more").unwrap();
+    assert_eq!(states(), named("quarantined", "disabled"));
+    let refused = reasons(drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
+    for part in
+        ["new.so: driver harbor is quarantined: it crashed", "old.so: driver harbor is disabled: no more"]
+    {
+        assert!(refused.contains(part), "{refused}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_loaded_are_the_bytes_that_were_judged_and_no_others() {
+    let plugins = directory();
+    let trusted = library("harbor", "1.0.0");
+    put(plugins.path(), "harbor.so", &trusted);
+    let mut lock = regent_plugin_api::load::Lock::default();
+    lock.pin("harbor.so", &regent_oci::Digest::sha256(&trusted));
+    put(plugins.path(), "plugins.lock", lock.to_string().as_bytes());
+    let drivers = drivers(|config| {
+        config.directories = vec![plugins.path().to_owned()];
+        config.trust.policy = TrustPolicy::Pinned;
+    });
+    assert_eq!(drivers.list()[2].state, DriverState::Ready);
+    // Changed after it was judged, before it is loaded: the clock stands, so it is not looked at again.
+    put(plugins.path(), "harbor.so", &library("harbor", "1.0.1"));
+    let refused = reasons(drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
+    assert!(refused.contains("the file is being replaced"), "{refused}");
+    put(plugins.path(), "harbor.so", &trusted);
+    tokio::time::resume(); // its thread is no part of the runtime, whose clock would run ahead
+    let refused = reasons(drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
+    assert!(refused.contains("the dynamic linker refuses it"), "these are loaded: {refused}");
 }

@@ -137,8 +137,10 @@ pub const SETTINGS: &[Setting] = &[
         .default("`$XDG_STATE_HOME/regent`, for root `/var/lib/regent`", "the usual places"),
     setting("REGENT_DRIVER_BINDINGS", Kind::List, "`type=driver` pairs that settle which of two different drivers serves a type.")
         .unset("a type that two drivers claim is refused"),
-    setting("REGENT_DRIVER_TRUST", Kind::OneOf(&["directory", "pinned"]), "Which libraries load: every safe file of the directory, or only those whose digest stands in its `plugins.lock`.")
+    setting("REGENT_DRIVER_TRUST", Kind::OneOf(&["directory", "pinned", "signed"]), "Which libraries load: every safe file of the directory, only those whose digest stands in its `plugins.lock`, or only those with a signature by one of `REGENT_DRIVER_KEYS`.")
         .default("directory", "works out of the box"),
+    setting("REGENT_DRIVER_KEYS", Kind::List, "Public keys (minisign) whose signatures of drivers count: the keys themselves, and paths of files with keys.")
+        .unset("signatures are shown, and not checked"),
     setting("REGENT_DRIVER_TIMEOUT", Kind::Duration, "How long one call of a driver may take.")
         .default("60s", "a slow registry with its retries"),
     setting("REGENT_INSECURE_REGISTRIES", Kind::List, "`host:port` of registries that are reached over plain HTTP or on loopback.")

@@ -144,6 +144,16 @@ fn a_shared_queue_needs_a_seal_key_and_shows_no_password() {
 }
 
 #[test]
+fn signed_drivers_need_keys_and_a_key_keeps_its_case() {
+    let error = read(&[("REGENT_DRIVER_TRUST", "signed")]).unwrap_err();
+    assert!(error.to_string().contains("REGENT_DRIVER_KEYS must be set"), "{error}");
+    let keys = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3, /etc/regent/Keys.pub";
+    let settings = read(&[("REGENT_DRIVER_TRUST", "signed"), ("REGENT_DRIVER_KEYS", keys)]).unwrap();
+    assert_eq!(settings.driver_trust, DriverTrust::Signed);
+    assert_eq!(settings.driver_keys.join(", "), keys);
+}
+
+#[test]
 fn unknown_names_of_ours_are_warned_about_and_injected_ones_are_not() {
     let names = ["REGENT_DATADIR", "REGENT_SERVICE_HOST", "REGENT_PORT_80_TCP", "REGENT_LISTEN", "PATH"];
     assert_eq!(

@@ -11,12 +11,15 @@ use regent_oci::Digest;
 
 use super::object;
 use super::refusal::Refusal;
+use super::safety;
+use super::signature::{KeyId, PublicKeys, Unsigned};
 use crate::description::Description;
 
 /// What is asked of a library's file before its bytes are looked at.
 #[derive(Debug, Clone)]
 pub struct FilePolicy {
-    /// The plugin directory. Links have to lead to a file in it, and it has to be as safe as the files.
+    /// The plugin directory. Links have to lead to a file in it, and it has to be as safe as the files, with all that is
+    /// above it.
     pub directory: PathBuf,
     /// The largest file that is read, in bytes.
     pub max_bytes: u64,
@@ -71,6 +74,14 @@ impl LibraryFile {
         &self.digest
     }
 
+    /// Who has signed its bytes, which are the ones that [`load`](super::load) runs, by the text of a signature.
+    ///
+    /// # Errors
+    /// [`Unsigned`]: not one of these keys.
+    pub fn signer(&self, keys: &PublicKeys, signature: &str) -> Result<KeyId, Unsigned> {
+        keys.signer(&self.bytes, signature)
+    }
+
     /// What it says about itself.
     pub fn description(&self) -> &Description {
         &self.description
@@ -96,7 +107,12 @@ impl fmt::Debug for LibraryFile {
     }
 }
 
-fn read_safe(path: &Path, policy: &FilePolicy) -> Result<Vec<u8>, Refusal> {
+/// Reads a file of a plugin directory that only root and this program's user may change: not the file, not the directory,
+/// and not what is above it.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn read_safe(path: &Path, policy: &FilePolicy) -> Result<Vec<u8>, Refusal> {
     let unreadable = |e: std::io::Error| Refusal::Unreadable { path: path.to_owned(), reason: e.to_string() };
     let directory = policy.directory.canonicalize().map_err(unreadable)?;
     let target = path.canonicalize().map_err(unreadable)?;
@@ -105,7 +121,8 @@ fn read_safe(path: &Path, policy: &FilePolicy) -> Result<Vec<u8>, Refusal> {
     }
     let me = rustix::process::geteuid().as_raw();
     let metadata = directory.metadata().map_err(unreadable)?;
-    check_safe(&directory, metadata.uid(), metadata.mode(), me)?;
+    safety::check(&directory, metadata.uid(), metadata.mode(), me)?;
+    safety::check_above(&policy.directory, &directory, me)?;
     // A file swapped in between would have to come from someone who may write to the directory; the checks below are
     // on what was opened, and a pipe does not block.
     let no_follow = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
@@ -115,18 +132,8 @@ fn read_safe(path: &Path, policy: &FilePolicy) -> Result<Vec<u8>, Refusal> {
     if !metadata.is_file() {
         return Err(Refusal::NotRegular { path: path.to_owned() });
     }
-    check_safe(path, metadata.uid(), metadata.mode(), me)?;
+    safety::check(path, metadata.uid(), metadata.mode(), me)?;
     read_bounded(path, file, metadata.len(), policy.max_bytes)
-}
-
-fn check_safe(path: &Path, owner: u32, mode: u32, me: u32) -> Result<(), Refusal> {
-    if owner != 0 && owner != me {
-        return Err(Refusal::NotOwner { path: path.to_owned(), owner });
-    }
-    if mode & 0o022 != 0 {
-        return Err(Refusal::WorldWritable { path: path.to_owned(), mode: mode & 0o777 });
-    }
-    Ok(())
 }
 
 fn read_bounded(path: &Path, file: File, size_bytes: u64, limit_bytes: u64) -> Result<Vec<u8>, Refusal> {
@@ -144,24 +151,4 @@ fn read_bounded(path: &Path, file: File, size_bytes: u64, limit_bytes: u64) -> R
         return Err(too_large(bytes.len() as u64));
     }
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_of_root_and_of_this_user_are_safe_when_nobody_else_may_write() {
-        let rows = [
-            (0, 0o100_644, None),
-            (1000, 0o100_755, None),
-            (1001, 0o100_644, Some("not_owner")),
-            (1000, 0o100_664, Some("world_writable")),
-            (0, 0o100_646, Some("world_writable")),
-        ];
-        for (owner, mode, code) in rows {
-            let refusal = check_safe(Path::new("x.so"), owner, mode, 1000).err();
-            assert_eq!(refusal.map(|r| r.code()), code, "owner {owner}, mode {mode:o}");
-        }
-    }
 }

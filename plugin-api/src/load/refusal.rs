@@ -38,6 +38,16 @@ pub enum Refusal {
         /// Its permission bits.
         mode: u32,
     },
+    /// Others may put another directory into the place of the plugin directory.
+    #[error(
+        "{path}, above the plugin directory, is writable by group or others (mode {mode:03o}): run `chmod go-w` on it"
+    )]
+    ParentWritable {
+        /// The directory above.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// It belongs to someone else.
     #[error(
         "{path} belongs to user {owner}: it has to belong to root or to the user that this program runs as"
@@ -158,6 +168,7 @@ impl Refusal {
             Self::NotRegular { .. } => "not_regular",
             Self::OutsideDirectory { .. } => "outside_directory",
             Self::WorldWritable { .. } => "world_writable",
+            Self::ParentWritable { .. } => "parent_writable",
             Self::NotOwner { .. } => "not_owner",
             Self::TooLarge { .. } => "too_large",
             Self::NotElf => "not_elf",

@@ -14,9 +14,9 @@ use regent_oci::Digest;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-use super::{page, refusal};
+use super::{look_at, page, refusal};
 use crate::cli::{Failure, field, output};
-use crate::drivers::{DriverDocument, Drivers};
+use crate::drivers::DriverDocument;
 
 mod offline;
 mod steps;
@@ -91,7 +91,7 @@ pub(super) async fn run(arguments: &CheckArgs) -> Result<(), Failure> {
         let task = serde_json::from_reader(std::io::stdin().lock())?;
         return steps::run(&task).await;
     };
-    let info = Drivers::inspect(file);
+    let info = look_at(file)?;
     let mut checks = Vec::new();
     if let (None, Some(digest)) = (refusal(&info), info.digest.clone()) {
         let task = Task { file: std::path::absolute(file)?, digest, fields: arguments.fields.clone() };

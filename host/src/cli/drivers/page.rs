@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::drivers::DriverInfo;
+use crate::drivers::{DriverInfo, SignatureState};
 
 /// One line: what it is, whether it serves, why not.
 pub(super) fn line(info: &DriverInfo) -> String {
@@ -26,6 +26,10 @@ pub(super) fn text(info: &DriverInfo) -> String {
     };
     row("file", &info.file.as_ref().map_or_else(|| "(built in)".to_owned(), |f| f.display().to_string()));
     row("state", &format!("{}{}", info.state.as_str(), why(info)));
+    if let Some(digest) = &info.digest {
+        row("digest", &digest.to_string());
+        row("signature", &signature(info));
+    }
     let Some(d) = &info.description else { return text };
     row("built", &format!("for API {}, {}, by {}", d.api, d.target, d.rustc));
     row("types", &d.types.join(", "));
@@ -48,7 +52,20 @@ pub(super) fn text(info: &DriverInfo) -> String {
     text
 }
 
+fn signature(info: &DriverInfo) -> String {
+    match &info.signature {
+        SignatureState::Missing => "none".to_owned(),
+        SignatureState::Unchecked { key: Some(key) } => {
+            format!("by key {key}, not checked: REGENT_DRIVER_KEYS is not set")
+        }
+        SignatureState::Unchecked { key: None } => "not checked: REGENT_DRIVER_KEYS is not set".to_owned(),
+        SignatureState::Valid { key } => format!("by key {key}"),
+        SignatureState::Invalid { code, reason, .. } => format!("{reason} ({code})"),
+    }
+}
+
 fn why(info: &DriverInfo) -> String {
     let Some(reason) = info.state.reason() else { return String::new() };
-    info.state.code().map_or_else(|| format!("  {reason}"), |code| format!("  {reason} ({code})"))
+    let told = info.state.code().or(info.state.since());
+    told.map_or_else(|| format!("  {reason}"), |told| format!("  {reason} ({told})"))
 }

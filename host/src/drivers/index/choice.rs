@@ -6,17 +6,20 @@ use std::sync::Arc;
 use regent_plugin_api::Description;
 
 use super::{Entry, Snapshot};
+use crate::drivers::decisions::View;
 use crate::drivers::error::{Error, FileReason};
 use crate::drivers::info::{DriverInfo, DriverState};
 
 /// How files are named: what stands between these names the driver.
 const PREFIX: &str = "libregent_driver_";
 
-/// A snapshot with the operator's bindings.
+/// A snapshot with the operator's bindings and decisions.
 pub(in crate::drivers) struct Choice<'a> {
     pub(in crate::drivers) snapshot: &'a Snapshot,
     /// Lower-case type → name of a driver.
     pub(in crate::drivers) bindings: &'a BTreeMap<String, String>,
+    /// Which drivers are not to be used.
+    pub(in crate::drivers) decided: &'a View,
 }
 
 type Described<'a> = (&'a Arc<Entry>, &'a Description);
@@ -46,11 +49,19 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Of each driver the highest version; of equal ones the first.
+    /// Whether an entry is not to be used although it could be.
+    fn withheld(&self, entry: &Entry, description: &Description) -> Option<DriverState> {
+        self.decided.of(&description.name, entry.digest.as_ref())
+    }
+
+    /// Of each driver the highest version that may be used; of equal ones the first.
     fn serving(&self) -> Vec<Described<'a>> {
         let mut best: Vec<Described<'a>> = Vec::new();
         for entry in &self.snapshot.entries {
             let Ok(description) = &entry.outcome else { continue };
+            if self.withheld(entry, description).is_some() {
+                continue;
+            }
             match best.iter_mut().find(|(_, d)| d.name == description.name) {
                 Some(known) if known.1.version < description.version => *known = (entry, description),
                 Some(_) => {}
@@ -77,7 +88,11 @@ impl<'a> Choice<'a> {
             })
         };
         let refused: Vec<FileReason> = self.refused().collect();
-        if refused.iter().any(|r| meant(&r.file)) {
+        let withheld = self.snapshot.entries.iter().any(|entry| {
+            let description = entry.outcome.as_ref().ok().filter(|d| d.serves_type(registry_type));
+            description.is_some_and(|d| self.withheld(entry, d).is_some())
+        });
+        if withheld || refused.iter().any(|r| meant(&r.file)) {
             return Error::Unloadable {
                 registry_type: registry_type.to_owned(),
                 looked_at: self.looked_at(),
@@ -101,7 +116,13 @@ impl<'a> Choice<'a> {
     fn looked_at(&self) -> Vec<FileReason> {
         let serves = |d: &Description| format!("driver {} serves {}", d.name, d.types.join(", "));
         let each = self.snapshot.entries.iter().map(|e| match &e.outcome {
-            Ok(description) => reason(e, serves(description)),
+            Ok(description) => match self.withheld(e, description) {
+                Some(state) => {
+                    let why = state.reason().unwrap_or_default();
+                    reason(e, format!("driver {} is {}: {why}", description.name, state.as_str()))
+                }
+                None => reason(e, serves(description)),
+            },
             Err(refused) => reason(e, refused.reason.clone()),
         });
         each.collect()
@@ -118,12 +139,19 @@ impl<'a> Choice<'a> {
         DriverInfo {
             file: entry.path().cloned(),
             digest: entry.digest.clone(),
-            description: entry.outcome.as_ref().ok().cloned(),
+            signature: entry.signature.clone(),
+            description: match &entry.outcome {
+                Ok(description) => Some(description.clone()),
+                Err(refused) => refused.description.as_deref().cloned(),
+            },
             state,
         }
     }
 
     fn state(&self, entry: &Arc<Entry>, description: &Description) -> DriverState {
+        if let Some(state) = self.withheld(entry, description) {
+            return state;
+        }
         let serving = self.serving();
         let own = serving.iter().find(|(_, d)| d.name == description.name);
         if let Some((winner, _)) = own

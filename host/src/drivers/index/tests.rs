@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::drivers::decisions::View;
 use crate::drivers::error::Error;
 use crate::drivers::info::DriverState;
 
@@ -27,11 +28,12 @@ fn described(name: &str, version: &str, types: &[&str]) -> Description {
 fn entry(file: &str, outcome: Result<Description, Refused>) -> Arc<Entry> {
     let directory = PathBuf::from("/plugins");
     let digest = Some(Digest::sha256(file.as_bytes()));
-    Arc::new(Entry { source: Source::File { path: directory.join(file), directory }, digest, outcome })
+    let source = Source::File { path: directory.join(file), directory };
+    Arc::new(Entry { source, digest, signature: SignatureState::Missing, outcome })
 }
 
 fn refused(code: &str) -> Result<Description, Refused> {
-    Err(Refused { code: code.to_owned(), reason: format!("it is {code}") })
+    Err(Refused::new(code, format!("it is {code}")))
 }
 
 #[test]
@@ -46,7 +48,8 @@ fn the_type_decides_with_the_highest_version_and_the_operators_binding() {
         ],
     };
     let bindings = [("bound", "y"), ("harbor", "x")].map(|(t, d)| (t.to_owned(), d.to_owned())).into();
-    let choice = Choice { snapshot: &snapshot, bindings: &bindings };
+    let decided = View::default();
+    let choice = Choice { snapshot: &snapshot, bindings: &bindings, decided: &decided };
     let rows = [
         ("harbor-cr", Ok("harbor-2.so")),
         ("HARBOR-CR", Ok("harbor-2.so")),
@@ -86,7 +89,8 @@ fn an_error_about_a_type_lists_every_file_and_why_it_was_not_taken() {
             entry("libregent_driver_b.so", refused("not_elf")),
         ],
     };
-    let choice = Choice { snapshot: &snapshot, bindings: &BTreeMap::new() };
+    let (bindings, decided) = (BTreeMap::new(), View::default());
+    let choice = Choice { snapshot: &snapshot, bindings: &bindings, decided: &decided };
     match choice.of("b").unwrap_err() {
         Error::Unloadable { looked_at, .. } => {
             let text: Vec<String> = looked_at.iter().map(ToString::to_string).collect();
@@ -110,7 +114,7 @@ fn labels(snapshot: &Snapshot) -> Vec<String> {
 async fn files_are_seen_as_they_come_change_and_go_and_unfinished_ones_never() {
     let directory = directory();
     let path = |name: &str| directory.path().join(name);
-    let index = Index::new(vec![directory.path().to_owned(), "/does/not/exist".into()], Trust::Directory);
+    let index = Index::new(vec![directory.path().to_owned(), "/does/not/exist".into()], Trust::default());
     assert!(index.snapshot().entries.is_empty());
 
     for name in ["b.so", "a.so", ".hidden.so", "c.so.tmp", "d.so.part", "e.so~", "README"] {

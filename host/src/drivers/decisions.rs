@@ -1,0 +1,244 @@
+//! What was decided about drivers, and lasts: `drivers.json` in the data directory. An operator decides there
+//! (`regent drivers disable|quarantine|enable`), and so does the agent after a crash.
+//!
+//! It is not in the plugin directory, which the agent may not write to. A driver is disabled by its name, with all its
+//! files; a quarantine is of bytes, and ends with them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use regent_oci::Digest;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::info::DriverState;
+use crate::settings::create_private_dir;
+use crate::small_file;
+
+/// The file's name, in the data directory.
+pub const FILE: &str = "drivers.json";
+/// The only form of the file.
+const FORMAT: u32 = 1;
+/// Longest reason that is kept, in characters.
+const MAX_REASON: usize = 1000;
+
+/// Everything that was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Decisions {
+    format: u32,
+    /// By the driver's name.
+    #[serde(default)]
+    disabled: BTreeMap<String, Decision>,
+    /// By the digest of the bytes.
+    #[serde(default)]
+    quarantined: BTreeMap<String, Decision>,
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decision {
+    /// When it was made, by RFC 3339.
+    since: String,
+    /// Why, in words.
+    reason: String,
+    /// The file that it was made about, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    file: String,
+}
+
+/// What can be decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The driver of this name is not to be used.
+    Disable {
+        /// Its name.
+        driver: String,
+    },
+    /// These bytes are not to be used.
+    Quarantine {
+        /// Their digest.
+        digest: Digest,
+        /// The name of their file.
+        file: String,
+    },
+    /// Neither holds any more for the drivers and bytes.
+    Enable {
+        /// Names of drivers.
+        drivers: Vec<String>,
+        /// Digests of files, or names of files that are gone.
+        files: Vec<String>,
+    },
+}
+
+impl Default for Decisions {
+    fn default() -> Self {
+        Self { format: FORMAT, disabled: BTreeMap::new(), quarantined: BTreeMap::new() }
+    }
+}
+
+impl Decisions {
+    /// Whether the driver is withheld, and how that looks.
+    pub(super) fn of(&self, driver: &str, digest: Option<&Digest>) -> Option<DriverState> {
+        let told = |d: &Decision| (d.reason.clone(), Some(d.since.clone()));
+        let quarantined = digest.and_then(|digest| self.quarantined.get(&digest.to_string()));
+        if let Some((reason, since)) = quarantined.map(told) {
+            return Some(DriverState::Quarantined { reason, since });
+        }
+        let (reason, since) = self.disabled.get(driver).map(told)?;
+        Some(DriverState::Disabled { reason, since })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let decisions: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        if decisions.format == FORMAT {
+            Ok(decisions)
+        } else {
+            Err(format!("it has format {}, this program reads {FORMAT}", decisions.format))
+        }
+    }
+
+    /// How many decisions were made or taken back.
+    fn apply(&mut self, change: &Change, reason: &str, now: OffsetDateTime) -> usize {
+        let reason = reason.chars().take(MAX_REASON).collect();
+        let since = now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default();
+        let decision = |file: &str| Decision { since, reason, file: file.to_owned() };
+        match change {
+            Change::Disable { driver } => {
+                self.disabled.insert(driver.clone(), decision(""));
+                1
+            }
+            Change::Quarantine { digest, file } => {
+                self.quarantined.insert(digest.to_string(), decision(file));
+                1
+            }
+            Change::Enable { drivers, files } => {
+                let before = self.disabled.len() + self.quarantined.len();
+                self.disabled.retain(|name, _| !drivers.contains(name));
+                self.quarantined.retain(|digest, d| !files.contains(digest) && !files.contains(&d.file));
+                before - self.disabled.len() - self.quarantined.len()
+            }
+        }
+    }
+}
+
+/// Makes a decision, or takes some back, durably; running agents notice. Returns how many it was about.
+///
+/// # Errors
+/// The data directory can't be written, or holds a file that is not understood.
+pub fn decide(data_dir: &Path, change: &Change, reason: &str) -> io::Result<usize> {
+    create_private_dir(data_dir)?;
+    let path = data_dir.join(FILE);
+    small_file::change(&path, 0o600, |known| {
+        let mut decisions = match known {
+            None => Decisions::default(),
+            Some(text) => Decisions::parse(&text)
+                .map_err(|why| io::Error::other(format!("{} is damaged: {why}", path.display())))?,
+        };
+        let n = decisions.apply(change, reason, OffsetDateTime::now_utc());
+        Ok((serde_json::to_string_pretty(&decisions)? + "\n", n))
+    })
+}
+
+/// The decisions as they are now, read again when their file changes.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    file: Option<PathBuf>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    at: At,
+    has_failed: bool,
+    view: Arc<View>,
+}
+
+/// Which file was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum At {
+    /// None yet, or it could not be looked at.
+    #[default]
+    Unknown,
+    /// There was none.
+    Missing,
+    /// Inode, size, time of the last change.
+    File(u64, u64, i64, i64),
+}
+
+/// What is known of the decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum View {
+    Known(Decisions),
+    /// There are some, and no one knows which.
+    Unknown(String),
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self::Known(Decisions::default())
+    }
+}
+
+impl View {
+    /// Whether the driver is withheld, and how that looks. While no one knows, all are: one of them may be in quarantine
+    /// for good reason.
+    pub(super) fn of(&self, driver: &str, digest: Option<&Digest>) -> Option<DriverState> {
+        match self {
+            Self::Known(decisions) => decisions.of(driver, digest),
+            Self::Unknown(reason) => {
+                Some(DriverState::Refused { code: "decisions_unreadable".to_owned(), reason: reason.clone() })
+            }
+        }
+    }
+}
+
+impl Decided {
+    pub(super) fn new(file: Option<PathBuf>) -> Self {
+        Self { file, seen: Mutex::default() }
+    }
+
+    /// Blocking, for one look at the file's metadata.
+    pub(super) fn now(&self) -> Arc<View> {
+        let Some(file) = &self.file else { return Arc::default() };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = match file.metadata() {
+            Ok(m) => Ok(At::File(m.ino(), m.size(), m.ctime(), m.ctime_nsec())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(At::Missing),
+            Err(error) => Err(error),
+        };
+        let now = *at.as_ref().unwrap_or(&At::Unknown);
+        if now == seen.at && now != At::Unknown {
+            return Arc::clone(&seen.view);
+        }
+        let read = at.and_then(|at| match at {
+            At::File(..) => Decisions::parse(&std::fs::read_to_string(file)?).map_err(io::Error::other),
+            At::Missing | At::Unknown => Ok(Decisions::default()),
+        });
+        match read {
+            Ok(decisions) => {
+                *seen = Seen { at: now, has_failed: false, view: Arc::new(View::Known(decisions)) };
+            }
+            Err(error) => {
+                if !seen.has_failed {
+                    tracing::error!(file = %file.display(), %error, "decisions about drivers can't be read");
+                }
+                // What was decided before holds on; of the first look there is no before.
+                if seen.at == At::Unknown && !seen.has_failed {
+                    let reason = format!("{} can't be read ({error}): mend or remove it", file.display());
+                    seen.view = Arc::new(View::Unknown(reason));
+                }
+                (seen.at, seen.has_failed) = (now, true);
+            }
+        }
+        Arc::clone(&seen.view)
+    }
+}
+
+#[cfg(test)]
+mod tests;

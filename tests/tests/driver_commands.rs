@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use regent_tests::agent::Agent;
+use regent_tests::agent::{Agent, Connection};
 use regent_tests::artifacts::{driver_library, plugin_directory, regent};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A command that has ended: exit code, standard output, standard error.
 #[derive(Debug)]
@@ -72,4 +72,62 @@ fn a_driver_is_checked_in_a_process_of_its_own() {
         assert!(ended.out.contains("ok    load: "), "{driver} {field:?}: {ended:?}");
         assert_eq!(ended.err.is_empty(), exit == 0, "{driver} {field:?}: {ended:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pinned_files_load_and_others_do_not() {
+    let plugins = plugin_directory(&["fixture-echo", "fixture-twin-a"]);
+    let pinned = [("REGENT_DRIVER_TRUST", "pinned")];
+    let echo = "libfixture_echo.so";
+    let refused = drivers(plugins.path(), &pinned, &["list"]);
+    assert!(refused.out.contains("regent drivers pin") && refused.out.contains("(not_pinned)"), "{refused:?}");
+
+    let first = drivers(plugins.path(), &pinned, &["pin", echo]);
+    assert!(first.exit == 0 && first.out.starts_with("added      libfixture_echo.so  sha256:"), "{first:?}");
+    let again = drivers(plugins.path(), &pinned, &["pin", echo]);
+    assert!(again.out.starts_with("unchanged  "), "{again:?}");
+    assert_eq!(drivers(plugins.path(), &pinned, &["pin", "no-such.so"]).exit, 4);
+
+    let agent = Agent::start(plugins.path(), &pinned).await;
+    let connection = Connection(json!({
+        "type": "fixture-echo", "registryBase": "echo.example", "repositories": "a/b", "tags": "1",
+    }));
+    assert_eq!(agent.get("/list", &connection).await.expect(200), json!(["a/b"]));
+    let states = |drivers: &Value| -> Vec<(String, String)> {
+        let text = |d: &Value, field: &str| d[field].as_str().unwrap_or_default().to_owned();
+        drivers.as_array().unwrap().iter().map(|d| (text(d, "name"), text(d, "state"))).collect()
+    };
+    let named = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+    let told = agent.get_with("/drivers", &[]).await.expect(200);
+    assert_eq!(states(&told), [named("fixture-echo", "loaded"), named("fixture-twin-a", "refused")]);
+    // Both, and a file that is gone.
+    std::fs::remove_file(plugins.path().join(echo)).unwrap();
+    let all = drivers(plugins.path(), &pinned, &["pin", "--prune"]);
+    assert!(all.out.contains("added      libfixture_twin_a.so") && all.out.contains("removed    libfixture_echo.so"), "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_agent_keeps_to_what_is_decided_about_drivers() {
+    let plugins = plugin_directory(&["fixture-echo"]);
+    let agent = Agent::start(plugins.path(), &[]).await;
+    let data = [("REGENT_DATA_DIR", agent.data().to_str().unwrap())];
+    let connection = Connection(json!({
+        "type": "fixture-echo", "registryBase": "echo.example", "repositories": "a/b", "tags": "1",
+    }));
+    assert_eq!(agent.get("/list", &connection).await.expect(200), json!(["a/b"]));
+    for (command, state) in [("disable", "disabled"), ("quarantine", "quarantined")] {
+        let decided = drivers(plugins.path(), &data, &[command, "fixture-echo", "--reason", "as we please"]);
+        assert_eq!(decided.exit, 0, "{decided:?}");
+        let refused = agent.get("/list", &connection).await;
+        assert_eq!(refused.problem(503), "driver_unavailable");
+        assert!(refused.text.contains("as we please"), "{}", refused.text);
+        let told = agent.get_with("/drivers", &[]).await.expect(200);
+        assert_eq!((&told[0]["state"], &told[0]["reason"]), (&json!(state), &json!("as we please")), "{told}");
+        assert!(told[0]["since"].is_string(), "{told}");
+        assert_eq!(told, drivers(plugins.path(), &data, &["list", "--json"]).json());
+        assert_eq!(drivers(plugins.path(), &data, &["enable", "fixture-echo"]).exit, 0);
+        assert_eq!(agent.get("/list", &connection).await.status, 200, "after {command}");
+    }
+    assert_eq!(drivers(plugins.path(), &data, &["enable", "fixture-echo"]).exit, 4, "it is enabled");
+    assert_eq!(drivers(plugins.path(), &data, &["disable", "no-such-driver"]).exit, 4);
 }

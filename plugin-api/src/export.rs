@@ -92,7 +92,10 @@ macro_rules! export_driver {
             #[unsafe(export_name = ::core::concat!("regent_driver_root_v1.", $name))]
             static ROOT: $crate::__private::LibHeader = $crate::__private::root::<$driver>();
 
-            $crate::NativeDriver::new::<$driver>($crate::__private::text(&SECTION))
+            $crate::NativeDriver::new::<$driver>(
+                $crate::__private::text(&SECTION),
+                ::core::env!("CARGO_CRATE_NAME"),
+            )
         };
     };
 }

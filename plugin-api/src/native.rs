@@ -25,14 +25,20 @@ pub(crate) type Connect = fn(Settings, Arc<dyn HostServices>) -> Result<Arc<dyn 
 #[derive(Clone, Copy)]
 pub struct NativeDriver {
     description: &'static str,
+    crate_name: &'static str,
     connect: Connect,
 }
 
 impl NativeDriver {
     /// For [`export_driver!`](crate::export_driver), which checks the JSON as it compiles.
     #[doc(hidden)]
-    pub const fn new<D: Driver>(description: &'static str) -> Self {
-        Self { description, connect: connect::<D> }
+    pub const fn new<D: Driver>(description: &'static str, crate_name: &'static str) -> Self {
+        Self { description, crate_name, connect: connect::<D> }
+    }
+
+    /// The crate that it is in, as the compiler names it: part of the name of its library's file.
+    pub fn crate_name(&self) -> &'static str {
+        self.crate_name
     }
 
     /// What the driver says about itself: the same that is read from its library.

@@ -20,6 +20,7 @@ pub struct Exchange {
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     absent: Vec<HeaderName>,
+    any_query: bool,
     body: Option<Bytes>,
     answer: Answer,
 }
@@ -37,7 +38,15 @@ impl Exchange {
     pub fn new(method: Method, url: &str) -> Self {
         let answer =
             Answer::Response { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() };
-        Self { method, url: url.to_owned(), headers: Vec::new(), absent: Vec::new(), body: None, answer }
+        Self {
+            method,
+            url: url.to_owned(),
+            headers: Vec::new(),
+            absent: Vec::new(),
+            any_query: false,
+            body: None,
+            answer,
+        }
     }
 
     /// Expects `GET url`.
@@ -67,6 +76,13 @@ impl Exchange {
     #[must_use]
     pub fn without_header(mut self, name: HeaderName) -> Self {
         self.absent.push(name);
+        self
+    }
+
+    /// Does not look at the query: for a listing that fits on a page of any size.
+    #[must_use]
+    pub fn with_any_query(mut self) -> Self {
+        self.any_query = true;
         self
     }
 
@@ -113,7 +129,7 @@ impl Exchange {
 
     /// What is wrong with this request; `None` if nothing.
     fn objection(&self, request: &Request) -> Option<String> {
-        if request.method != self.method || !same_url(&request.url, &self.url) {
+        if request.method != self.method || !same_url(&request.url, &self.url, self.any_query) {
             return Some(format!("expected {} {}", self.method, self.url));
         }
         for (name, value) in &self.headers {
@@ -134,7 +150,7 @@ impl Exchange {
     }
 }
 
-fn same_url(sent: &Url, expected: &str) -> bool {
+fn same_url(sent: &Url, expected: &str, any_query: bool) -> bool {
     let Ok(mut expected) = Url::parse(expected) else { return false };
     let mut sent = sent.clone();
     let pairs = |url: &Url| {
@@ -142,7 +158,7 @@ fn same_url(sent: &Url, expected: &str) -> bool {
         pairs.sort();
         pairs
     };
-    let same_query = pairs(&sent) == pairs(&expected);
+    let same_query = any_query || pairs(&sent) == pairs(&expected);
     sent.set_query(None);
     expected.set_query(None);
     same_query && sent == expected
@@ -207,6 +223,11 @@ impl Script {
     /// The lines that were logged, in order.
     pub fn log_lines(&self) -> Vec<(LogLevel, String)> {
         self.state().log.clone()
+    }
+
+    /// Requests that were off the script, and why.
+    pub fn objections(&self) -> Vec<String> {
+        self.state().objections.clone()
     }
 
     /// How long the driver slept, all in all.

@@ -3,6 +3,7 @@
 mod equality;
 mod generations;
 mod panics;
+mod probing;
 mod refusals;
 
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | instructions | torture | package`.
+//! Developer commands: `cargo xtask demo | test | bench | instructions | torture | package | new-driver`.
 
 #![expect(
     clippy::print_stdout,
@@ -11,6 +11,7 @@ mod bench;
 mod command;
 mod demo;
 mod instructions;
+mod new_driver;
 mod package;
 mod test;
 mod tools;
@@ -51,6 +52,8 @@ enum Task {
     Torture(torture::Arguments),
     /// Build the program and the drivers as they ship, into `target/package`.
     Package,
+    /// Begin a driver: a crate that builds, passes its tests, and lists.
+    NewDriver(new_driver::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -61,5 +64,6 @@ fn main() -> anyhow::Result<()> {
         Task::Instructions { accept } => instructions::run(accept),
         Task::Torture(arguments) => torture::run(&arguments),
         Task::Package => package::run().map(|_| ()),
+        Task::NewDriver(arguments) => new_driver::run(&arguments),
     }
 }

@@ -38,7 +38,7 @@ pub(crate) use trust::read_lock;
 pub use trust::{KeysError, SignatureState, Trust, TrustPolicy, read_keys};
 
 use crate::connection::Connection;
-use crate::http::{Egress, HttpClient, InsecureRegistries, Purpose};
+use crate::http::{Egress, EgressLimit, HttpClient, InsecureRegistries, Purpose};
 use crate::registry::{Documents, Registry};
 use decisions::{Decided, View};
 use index::{Choice, Entry, Index, Key, Snapshot, Source};
@@ -69,6 +69,8 @@ pub struct DriversConfig {
     pub bindings: BTreeMap<String, String>,
     /// Registries that may be called over plain HTTP.
     pub insecure: InsecureRegistries,
+    /// What is left of the hosts that drivers declare.
+    pub egress: Arc<EgressLimit>,
     /// Token services on other hosts than their registry, for connections that name none themselves.
     pub token_services: Vec<String>,
     /// Time for one call of a driver.
@@ -100,6 +102,7 @@ impl DriversConfig {
             decisions: None,
             bindings: BTreeMap::new(),
             insecure: InsecureRegistries::default(),
+            egress: Arc::default(),
             token_services: Vec::new(),
             call_timeout: Self::DEFAULT_CALL_TIMEOUT,
             max_sessions: Self::DEFAULT_MAX_SESSIONS,
@@ -262,8 +265,9 @@ impl Shared {
         let declared = declared::hosts(&description.egress, connection, &*self.config.environment);
         let insecure = &self.config.insecure;
         let plain_http = base.is_some_and(|base| insecure.contains_base(base));
-        let control = Egress::control(base, &declared, insecure);
-        let content = Egress::content(base, &declared, insecure);
+        let (name, limit) = (&description.name, &self.config.egress);
+        let control = Egress::control(base, &declared, insecure).of_driver(name, limit);
+        let content = Egress::content(base, &declared, insecure).of_driver(name, limit);
         let services = Services {
             driver: description.name.clone(),
             transport: self.http.with(control, Purpose::Registry),

@@ -174,6 +174,7 @@ pub fn drivers_config(settings: &Settings, cache: Option<&DiskCache>) -> Result<
     config.decisions = Some(settings.data_dir.join(DECISIONS));
     config.bindings.clone_from(&settings.driver_bindings);
     config.insecure = settings.insecure_registries.join(",").parse()?;
+    config.egress = Arc::new(settings.egress.clone());
     config.call_timeout = settings.driver_timeout;
     config.token_services.clone_from(&settings.token_services);
     config.environment = Arc::new(environment);

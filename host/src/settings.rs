@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::crash_point::CrashPoint;
+use crate::http::{EgressLimit, InvalidEgress};
 use crate::jobs::LEASE;
 use crate::seal::KeySource;
 
@@ -83,6 +84,8 @@ pub struct Settings {
     pub driver_keys: Vec<String>,
     /// `REGENT_DRIVER_TIMEOUT`.
     pub driver_timeout: Duration,
+    /// `REGENT_EGRESS`.
+    pub egress: EgressLimit,
     /// `REGENT_TOKEN_SERVICES`, lower case.
     pub token_services: Vec<String>,
     /// `REGENT_INSECURE_REGISTRIES`, lower case.
@@ -277,6 +280,11 @@ impl Settings {
             driver_timeout: read
                 .parsed("REGENT_DRIVER_TIMEOUT", parse::duration)
                 .unwrap_or(crate::drivers::DriversConfig::DEFAULT_CALL_TIMEOUT),
+            egress: read
+                .parsed("REGENT_EGRESS", |t| {
+                    t.parse().map_err(|e: InvalidEgress| format!("can't be read: {e}"))
+                })
+                .unwrap_or_default(),
             token_services: read.list("REGENT_TOKEN_SERVICES"),
             insecure_registries: read.list("REGENT_INSECURE_REGISTRIES"),
             own_connection: read.own_connection(),

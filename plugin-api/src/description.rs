@@ -32,8 +32,9 @@ pub struct Description {
     pub settings: Vec<SettingDescription>,
     /// Hosts that it needs beyond the registry's own: `host` or `host:port`, where a first label `*` stands for everything
     /// below a domain and one further on for any one label (`*.example.com`, `api.*.example.com`); `{field}` for the
-    /// hosts that the connection names in that field, joined by commas; `{env:NAME}` for the host of the URL in that
-    /// variable of the host process. With `metadata:` in front, a service that gives the machine its credentials: at a
+    /// hosts that the connection names in that field, joined by commas; `{registryHost}` for the registry's host at the
+    /// scheme's own port, where the connection names another one; `{env:NAME}` for the host of the URL in that variable of
+    /// the host process. With `metadata:` in front, a service that gives the machine its credentials: at a
     /// link-local or loopback address it is reached over plain HTTP and past proxies.
     #[serde(default)]
     pub egress: Vec<String>,

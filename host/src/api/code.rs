@@ -217,7 +217,7 @@ pub const CODES: &[Code] = &[
         "egress_refused",
         403,
         "A host that the driver may not reach",
-        "Check the registry's address; loopback needs an entry in `REGENT_INSECURE_REGISTRIES`.",
+        "The detail names host, rule and driver. Check the registry's address and `REGENT_EGRESS`; loopback needs an entry in `REGENT_INSECURE_REGISTRIES`.",
     ),
     row(
         "grant_unsupported",

@@ -3,10 +3,14 @@
 use url::Url;
 
 use crate::connection::Connection;
-use crate::http::{Declared, Egress};
+use crate::http::{self, Declared, Egress};
+
+/// Stands for the registry's host without its port.
+const REGISTRY_HOST: &str = "registryHost";
 
 /// The hosts that a description's egress comes to. `{field}` stands for the hosts that the connection names in that
-/// field, joined by commas, as such or in an address; `{env:NAME}` for the host and port of the URL in that variable of
+/// field, joined by commas, as such or in an address; `{registryHost}` for the registry's host without the port that the
+/// connection may name; `{env:NAME}` for the host and port of the URL in that variable of
 /// this process; `metadata:` before an entry says that it gives this machine its credentials.
 ///
 /// A connection can't name an address that only a driver or the operator may
@@ -28,11 +32,18 @@ pub(super) fn hosts(
                 Some(variable) => {
                     hosts.extend(environment(variable).and_then(|url| authority(&url)).map(declared));
                 }
+                None if named == REGISTRY_HOST => hosts.extend(registry_host(connection).map(Declared::Host)),
                 None => hosts.extend(named_by(connection, named).map(Declared::Host)),
             },
         }
     }
     hosts
+}
+
+/// The host of `registryBase`, at the ports that its scheme has anyway.
+fn registry_host(connection: &Connection) -> Option<String> {
+    let host = http::authority(connection.base()?)?.host_str()?.to_owned();
+    (!Egress::is_for_drivers_alone(&host)).then_some(host)
 }
 
 fn named_by<'a>(connection: &'a Connection, field: &str) -> impl Iterator<Item = String> + 'a {
@@ -96,6 +107,27 @@ mod tests {
     fn a_connection_names_a_host_by_its_address_too() {
         let named = "https://n.example:8443/nexus, n.example/nexus, http://169.254.169.254/latest";
         assert_eq!(declared(&["{tokenService}"], named), [host("n.example:8443"), host("n.example")]);
+    }
+
+    #[test]
+    fn the_registrys_host_is_meant_without_its_port_and_is_no_address_of_instance_metadata() {
+        let rows = [
+            ("gitlab.example:5050/group", Some("gitlab.example")),
+            ("http://[fd00::1]:5000", Some("[fd00::1]")),
+            ("gitlab.example", Some("gitlab.example")),
+            ("169.254.169.254:5000", None),
+            ("/srv/images", None),
+        ];
+        for (base, expected) in rows {
+            let base = [("registryBase".to_owned(), SecretString::from(base))];
+            let egress = ["metadata:{registryHost}".to_owned()];
+            let found = hosts(&egress, &Connection::new("gate", base), &|_| None);
+            assert_eq!(
+                found,
+                expected.map(host).into_iter().collect::<Vec<_>>(),
+                "only a driver's own are metadata"
+            );
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn a_file_that_is_no_driver_is_inspected_without_failing() {
 }
 
 /// The reasons of an error about a type that can't be served.
-fn reasons(error: Error) -> String {
+fn reasons(error: &Error) -> String {
     assert_eq!(error.code(), "driver_unavailable", "{error}");
     error.to_string()
 }
@@ -115,7 +115,7 @@ async fn a_disabled_driver_is_not_used_by_a_running_agent_until_it_is_enabled() 
     let shelf = connection("shelf", &[("registryBase", "shelf.example")]);
     let first = drivers.open(&shelf).await.unwrap();
     decide(data.path(), &Change::Disable { driver: "shelf".to_owned() }, "moving away").unwrap();
-    let refused = reasons(drivers.open(&shelf).await.unwrap_err());
+    let refused = reasons(&drivers.open(&shelf).await.unwrap_err());
     assert!(refused.contains("driver shelf is disabled: moving away"), "{refused}");
     let info = drivers.list().into_iter().next().unwrap();
     assert_eq!((info.state.as_str(), info.state.reason().as_deref()), ("disabled", Some("moving away")));
@@ -150,7 +150,7 @@ async fn quarantined_bytes_leave_an_older_version_in_their_place() {
     assert_eq!(states(), named("quarantined", "ready"));
     decide(data.path(), &Change::Disable { driver: "harbor".to_owned() }, "no more").unwrap();
     assert_eq!(states(), named("quarantined", "disabled"));
-    let refused = reasons(drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
+    let refused = reasons(&drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
     for part in
         ["new.so: driver harbor is quarantined: it crashed", "old.so: driver harbor is disabled: no more"]
     {
@@ -173,10 +173,10 @@ async fn what_is_loaded_are_the_bytes_that_were_judged_and_no_others() {
     assert_eq!(drivers.list()[2].state, DriverState::Ready);
     // Changed after it was judged, before it is loaded: the clock stands, so it is not looked at again.
     put(plugins.path(), "harbor.so", &library("harbor", "1.0.1"));
-    let refused = reasons(drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
+    let refused = reasons(&drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
     assert!(refused.contains("the file is being replaced"), "{refused}");
     put(plugins.path(), "harbor.so", &trusted);
     tokio::time::resume(); // its thread is no part of the runtime, whose clock would run ahead
-    let refused = reasons(drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
+    let refused = reasons(&drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
     assert!(refused.contains("the dynamic linker refuses it"), "these are loaded: {refused}");
 }

@@ -9,6 +9,8 @@ use url::{Host, Url};
 
 use super::address::Network;
 use super::insecure::{InsecureRegistries, authority};
+use super::limit::EgressLimit;
+use super::pattern::HostPattern;
 use super::proxy::Proxies;
 
 /// Time to find out whether the registry is in the operator's own network.
@@ -22,9 +24,20 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// | one that the driver's description declares | HTTPS, or HTTP and loopback if listed; private addresses; no link-local ones |
 /// | one that it declares as giving credentials, for a driver's own requests only | if it is a link-local or loopback address: HTTP, and past any proxy; else as any that is declared |
 /// | any other, for content only | requests without secrets: the target of a registry's redirect. HTTPS, or HTTP if the registry is reached over HTTP; public addresses, or those of the network that the registry itself is in |
+///
+/// The registry's own host is so with its port: what listens on another one is another host. Of all that, an [`EgressLimit`]
+/// may take away, and add nothing. A refusal names the host, the rule and the driver.
 #[derive(Clone)]
 pub struct Egress {
     rules: Arc<Rules>,
+    session: Option<Session>,
+}
+
+/// Whose requests they are, and what the operator leaves of them.
+#[derive(Clone)]
+struct Session {
+    driver: Arc<str>,
+    limit: Arc<EgressLimit>,
 }
 
 struct Rules {
@@ -118,12 +131,26 @@ impl Egress {
         let wanted = |pattern: &HostPattern| others == Others::Refused || !pattern.metadata;
         let rules = Rules {
             registry: base.and_then(authority),
-            declared: declared.iter().map(HostPattern::new).filter(wanted).collect(),
+            declared: declared.iter().map(HostPattern::declared).filter(wanted).collect(),
             insecure: insecure.clone(),
             others,
             registry_network: OnceCell::new(),
         };
-        Self { rules: Arc::new(rules) }
+        Self { rules: Arc::new(rules), session: None }
+    }
+
+    /// The same for a session of this driver, without what the operator takes away.
+    #[must_use]
+    pub fn of_driver(self, driver: &str, limit: &Arc<EgressLimit>) -> Self {
+        Self { session: Some(Session { driver: driver.into(), limit: Arc::clone(limit) }), ..self }
+    }
+
+    /// A rule that forbids something, with the driver that it was forbidden to.
+    pub(super) fn told(&self, rule: &str) -> String {
+        match &self.session {
+            Some(session) => format!("{rule} (driver {})", session.driver),
+            None => rule.to_owned(),
+        }
     }
 
     /// Whether a request may go to this URL, and which addresses the name may have; else the rule that forbids it.
@@ -133,6 +160,21 @@ impl Egress {
         carries_secrets: bool,
         proxies: &Proxies,
     ) -> Result<Reach, String> {
+        let verdict = self.permitted(url, carries_secrets, proxies).await;
+        verdict.and_then(|reach| self.left(url).map(|()| reach)).map_err(|rule| self.told(&rule))
+    }
+
+    /// Whether the operator leaves the host to the driver.
+    fn left(&self, url: &Url) -> Result<(), String> {
+        let Some(Session { driver, limit }) = &self.session else { return Ok(()) };
+        let host_and_port = url.host_str().zip(url.port_or_known_default());
+        match host_and_port {
+            Some((host, port)) if limit.leaves(driver, host, port) => Ok(()),
+            _ => Err("REGENT_EGRESS does not name it".to_owned()),
+        }
+    }
+
+    async fn permitted(&self, url: &Url, carries_secrets: bool, proxies: &Proxies) -> Result<Reach, String> {
         let rules = &*self.rules;
         let plain = match url.scheme() {
             "https" => false,
@@ -153,9 +195,9 @@ impl Egress {
         if local && named().any(|pattern| pattern.metadata) {
             return Ok(Reach::Metadata);
         }
-        if rules.is_registry(&name) {
+        if rules.is_registry(&name, port) {
             let verdict = judge_named(plain, listed, literal);
-            // A blob store on another port of the same host is judged as one on another host.
+            // Content may come from the registry's own host in a way that is not permitted to it as the registry.
             if verdict.is_ok() || carries_secrets || rules.others == Others::Refused {
                 return verdict;
             }
@@ -190,8 +232,12 @@ fn within(reach: Reach, literal: Option<Network>) -> Result<Reach, String> {
 }
 
 impl Rules {
-    fn is_registry(&self, name: &str) -> bool {
-        self.registry.as_ref().and_then(Url::host_str).is_some_and(|own| own.eq_ignore_ascii_case(name))
+    /// Whether this is the host that the connection names, at the port that it names or, without one, the scheme's own.
+    fn is_registry(&self, name: &str, port: u16) -> bool {
+        self.registry.as_ref().is_some_and(|own| {
+            own.host_str().is_some_and(|host| host.eq_ignore_ascii_case(name))
+                && own.port().map_or(matches!(port, 80 | 443), |named| named == port)
+        })
     }
 
     /// Whether the registry itself may be called over HTTP.
@@ -244,152 +290,5 @@ impl fmt::Debug for Egress {
     }
 }
 
-/// A host of a driver's description.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct HostPattern {
-    /// Lower case.
-    host: String,
-    port: Option<u16>,
-    /// It gives this machine its credentials.
-    metadata: bool,
-}
-
-impl HostPattern {
-    fn new(declared: &Declared) -> Self {
-        let (text, metadata) = match declared {
-            Declared::Host(text) => (text, false),
-            Declared::Metadata(text) => (text, true),
-        };
-        let text = text.trim().to_ascii_lowercase();
-        // An IPv6 address has colons of its own and stands in brackets.
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() => match port.parse() {
-                Ok(port) if !host.contains(':') || host.ends_with(']') => (host.to_owned(), Some(port)),
-                _ => (text, None),
-            },
-            _ => (text, None),
-        };
-        Self { host, port, metadata }
-    }
-
-    /// Without a port, the scheme's own ports are meant.
-    fn matches(&self, host: &str, port: u16) -> bool {
-        self.names(&host.to_ascii_lowercase()) && self.port.map_or(matches!(port, 80 | 443), |p| p == port)
-    }
-
-    fn names(&self, host: &str) -> bool {
-        if self.host == "*" {
-            return false; // no one may mean everything
-        }
-        let (mut pattern, mut labels) = (self.host.rsplit('.').peekable(), host.rsplit('.'));
-        while let Some(wanted) = pattern.next() {
-            let Some(label) = labels.next().filter(|l| !l.is_empty()) else { return false };
-            if wanted == "*" {
-                if pattern.peek().is_none() {
-                    return labels.all(|l| !l.is_empty());
-                }
-            } else if wanted != label {
-                return false;
-            }
-        }
-        labels.next().is_none()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn verdict(egress: &Egress, url: &str, secrets: bool) -> Result<Reach, String> {
-        let proxies = Proxies::new(&crate::http::ProxyConfig::default()).unwrap();
-        egress.judge(&url.parse().unwrap(), secrets, &proxies).await
-    }
-
-    #[tokio::test]
-    async fn control_requests_go_to_the_registry_and_to_declared_hosts() {
-        let insecure = "localhost:5000 10.0.0.9:5000 auth.lan".parse().unwrap();
-        let hosts = ["auth.example.com", "*.amazonaws.com", "*.dkr.ecr.*.example.net", "auth.lan", "*"];
-        let metadata = ["169.254.170.2", "[fd00:ec2::23]", "127.0.0.1:9911", "credentials.lan:443"];
-        let declared: Vec<_> = (hosts.map(|h| Declared::Host(h.to_owned())).into_iter())
-            .chain(metadata.map(|h| Declared::Metadata(h.to_owned())))
-            .collect();
-        let egress = |base: &str| Egress::control(Some(base), &declared, &insecure);
-        let rows = [
-            ("r.example.com", "https://r.example.com/v2/", Ok(Reach::Private)),
-            ("r.example.com", "https://R.example.com:8443/token", Ok(Reach::Private)),
-            ("r.example.com", "http://r.example.com/v2/", Err("plain http")),
-            ("r.example.com", "https://auth.example.com/token", Ok(Reach::Private)),
-            ("r.example.com", "https://auth.example.com:444/token", Err("neither")),
-            ("r.example.com", "http://auth.lan/token", Ok(Reach::Loopback)),
-            ("r.example.com", "https://ecr.eu-west-1.amazonaws.com/", Ok(Reach::Private)),
-            ("r.example.com", "https://amazonaws.com/", Err("neither")),
-            ("r.example.com", "https://evilamazonaws.com/", Err("neither")),
-            ("r.example.com", "https://r.example.com.evil.com/", Err("neither")),
-            ("r.example.com", "https://1.dkr.ecr.eu-1.example.net/", Ok(Reach::Private)),
-            ("r.example.com", "https://a.b.dkr.ecr.eu-1.example.net/", Ok(Reach::Private)),
-            ("r.example.com", "https://dkr.ecr.eu-1.example.net/", Err("neither")),
-            ("r.example.com", "https://1.dkr.ecr.evil.x.example.net/", Err("neither")),
-            ("r.example.com", "https://1.dkr.ecr..example.net/", Err("neither")),
-            ("r.example.com", "http://169.254.170.2/v2/credentials", Ok(Reach::Metadata)),
-            ("r.example.com", "http://169.254.170.2:81/v2/credentials", Err("neither")),
-            ("r.example.com", "http://[fd00:ec2::23]/v1/credentials", Ok(Reach::Metadata)),
-            ("r.example.com", "http://127.0.0.1:9911/latest", Ok(Reach::Metadata)),
-            ("127.0.0.1:5000", "http://127.0.0.1:9911/latest", Ok(Reach::Metadata)),
-            ("r.example.com", "http://127.0.0.1/latest", Err("neither")),
-            ("r.example.com", "http://credentials.lan:443/", Err("plain http")),
-            ("r.example.com", "https://credentials.lan/", Ok(Reach::Private)),
-            ("r.example.com", "http://169.254.169.254/latest", Err("neither")),
-            ("169.254.169.254", "https://169.254.169.254/v2/", Err("link-local")),
-            ("169.254.169.254", "http://169.254.169.254/v2/", Err("plain http")),
-            ("10.0.0.8", "https://10.0.0.8/v2/", Ok(Reach::Private)),
-            ("10.0.0.9:5000", "http://10.0.0.9:5000/v2/", Ok(Reach::Loopback)),
-            ("127.0.0.1", "https://127.0.0.1/v2/", Err("loopback")),
-            ("localhost:5000", "http://localhost:5000/v2/", Ok(Reach::Loopback)),
-            ("localhost:5001", "http://localhost:5001/v2/", Err("plain http")),
-            ("r.example.com", "ftp://r.example.com/", Err("only https")),
-        ];
-        for (base, url, expected) in rows {
-            match (verdict(&egress(base), url, true).await, expected) {
-                (Ok(reach), Ok(expected)) => assert_eq!(reach, expected, "{base} {url}"),
-                (Err(rule), Err(part)) => assert!(rule.contains(part), "{base} {url}: {rule}"),
-                (got, _) => panic!("{base} {url}: {got:?}"),
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn content_may_be_redirected_without_secrets_within_the_registrys_network() {
-        let insecure = "127.0.0.1:5000".parse().unwrap();
-        let declared = ["169.254.169.254", "127.0.0.1:9911"].map(|h| Declared::Metadata(h.to_owned()));
-        let egress = |base: &str| Egress::content(Some(base), &declared, &insecure);
-        let rows = [
-            ("8.8.8.8", "http://169.254.169.254/latest", false, Err("https only")),
-            ("8.8.8.8", "http://127.0.0.1:9911/latest", false, Err("https only")),
-            ("8.8.8.8", "https://blobs.example.com/x", false, Ok(Reach::Public)),
-            ("8.8.8.8", "https://blobs.example.com/x", true, Err("credentials")),
-            ("8.8.8.8", "http://blobs.example.com/x", false, Err("https only")),
-            ("8.8.8.8", "https://10.0.0.1/x", false, Err("private")),
-            ("8.8.8.8", "https://127.0.0.1/x", false, Err("loopback")),
-            ("10.0.0.8", "https://10.0.0.1/x", false, Ok(Reach::Private)),
-            ("10.0.0.8", "https://127.0.0.1/x", false, Err("loopback")),
-            ("10.0.0.8", "https://169.254.169.254/x", false, Err("link-local")),
-            ("127.0.0.1:5000", "http://127.0.0.1:9000/x", false, Ok(Reach::Loopback)),
-            ("127.0.0.1:5000", "http://169.254.169.254/x", false, Err("link-local")),
-        ];
-        for (base, url, secrets, expected) in rows {
-            match (verdict(&egress(base), url, secrets).await, expected) {
-                (Ok(reach), Ok(expected)) => assert_eq!(reach, expected, "{base} {url}"),
-                (Err(rule), Err(part)) => assert!(rule.contains(part), "{base} {url}: {rule}"),
-                (got, _) => panic!("{base} {url}: {got:?}"),
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn callbacks_go_anywhere_but_to_metadata() {
-        let egress = Egress::callbacks();
-        assert!(verdict(&egress, "http://broker:8000/api", false).await.is_ok());
-        assert!(verdict(&egress, "http://127.0.0.1:8000/api", false).await.is_ok());
-        assert!(verdict(&egress, "http://169.254.169.254/api", false).await.is_err());
-    }
-}
+mod tests;

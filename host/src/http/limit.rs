@@ -42,7 +42,8 @@ impl FromStr for EgressLimit {
                 Some((driver, host)) => (Some(driver), host),
                 None => (None, item),
             };
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*' | ':' | '[' | ']');
+            let plain =
+                |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*' | ':' | '[' | ']');
             if host.is_empty() || host == "*" || !host.chars().all(plain) || driver == Some("") {
                 return Err(InvalidEgress(item.chars().take(80).collect()));
             }
@@ -60,7 +61,8 @@ mod tests {
 
     #[test]
     fn entries_name_hosts_for_all_drivers_or_for_one() {
-        let limit: EgressLimit = "Registry.lan:5000, *.example.com harbor=harbor.lan,[fd00::1]:5000".parse().unwrap();
+        let limit: EgressLimit =
+            "Registry.lan:5000, *.example.com harbor=harbor.lan,[fd00::1]:5000".parse().unwrap();
         let rows = [
             ("oci", "registry.lan", 5000, true),
             ("oci", "registry.lan", 443, false),

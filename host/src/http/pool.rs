@@ -8,7 +8,7 @@ use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 
 use super::egress::Reach;
 use super::proxy::Proxies;
-use super::resolver::GuardedResolver;
+use super::resolver::{GuardedResolver, system};
 use super::{CaBundle, HttpConfig, HttpError};
 
 /// What requests are for. Decides how long idle connections are kept.
@@ -103,7 +103,7 @@ impl Pools {
 
 impl Recipe {
     fn client(&self, purpose: Purpose, reach: Reach) -> Result<Client, HttpError> {
-        let resolver = GuardedResolver { reach, proxies: Arc::clone(&self.proxy_hosts) };
+        let resolver = GuardedResolver { reach, lookup: system(), proxies: Arc::clone(&self.proxy_hosts) };
         let mut builder = ClientBuilder::new()
             .no_proxy()
             .redirect(redirect::Policy::none())

@@ -50,7 +50,12 @@ impl HttpTransport {
         }
         let timed_out = |_| TransportError::Timeout { host: host.to_owned() };
         let answer = timeout(request.timeout, client.execute(outgoing)).await.map_err(timed_out)?;
-        let mut answer = answer.map_err(|e| sort(&e, host))?;
+        let mut answer = answer.map_err(|e| match sort(&e, host) {
+            TransportError::Refused { host, rule } => {
+                TransportError::Refused { host, rule: self.egress.told(&rule) }
+            }
+            other => other,
+        })?;
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let body = LimitedBody {
             answer,

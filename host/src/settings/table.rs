@@ -145,6 +145,8 @@ pub const SETTINGS: &[Setting] = &[
         .default("60s", "a slow registry with its retries"),
     setting("REGENT_INSECURE_REGISTRIES", Kind::List, "`host:port` of registries that are reached over plain HTTP or on loopback.")
         .unset("HTTPS only"),
+    setting("REGENT_EGRESS", Kind::List, "`host` or `host:port` (`*.example.com` for all below) that drivers may reach, of those that they declare; `driver=host` for one driver alone. Registries and the hosts that they send for content have to be among them.")
+        .unset("each driver reaches its registry and what it declares"),
     setting("REGENT_TOKEN_SERVICES", Kind::List, "`host` or `host:port` of token services on other hosts than their registry, for connections that name none themselves.")
         .unset("passwords go to the registry's own host and port only"),
     setting("REGENT_CALLBACK_HOSTS", Kind::List, "`host` or `host:port` that callbacks may go to, besides the one of `BROKER_CLIENT_URL`.")

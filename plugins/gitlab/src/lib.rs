@@ -61,7 +61,7 @@ regent_plugin_api::export_driver! {
         { name: "password", required: true, secret: true, help: "an access token with read_registry to pull and read_api to list" },
         { name: "tokenService", required: false, secret: false, help: "host[:port] of GitLab, where it is neither gitlab.com nor the registry's host" },
     ],
-    egress: ["gitlab.com", "{tokenService}"],
+    egress: ["gitlab.com", "{registryHost}", "{tokenService}"],
 }
 
 impl Driver for Gitlab {

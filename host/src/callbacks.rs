@@ -71,11 +71,38 @@ impl fmt::Debug for Callback {
 }
 
 /// What is sent for an operation that succeeded, in the order in which it is to arrive. Empty for one without a callback.
-/// Serializes up to some MiB: not for a thread that has others waiting.
+/// `texts` are the results, as [`text`] has written them. `None`: one does not fit into a callback as it is, see
+/// [`fitting_bodies`].
+pub fn bodies(operation: &Operation, texts: &[String], summary: &Summary) -> Option<Vec<(Part, Bytes)>> {
+    let about = About::of(operation);
+    let body = |texts: &[String]| {
+        let body = wire::written(&about, texts);
+        (body.len() <= MAX_CALLBACK_BYTES).then(|| Bytes::from(body))
+    };
+    match operation.request.kind {
+        OperationKind::Pull => Some(Vec::new()),
+        OperationKind::Discover => Some(vec![(Part::Dependencies, body(texts)?)]),
+        OperationKind::Scan => {
+            let mut bodies = Vec::with_capacity(texts.len() + 1);
+            for (number, text) in texts.iter().enumerate() {
+                bodies.push((Part::Result(number), body(std::slice::from_ref(text))?));
+            }
+            bodies.push((Part::Done, wire::succeeded(&about, summary).into()));
+            Some(bodies)
+        }
+    }
+}
+
+/// A result as it is written into bodies: JSON in ASCII, up to some MiB. Not for a thread that has others waiting.
+pub fn text(result: &ScanResult) -> String {
+    wire::text(result)
+}
+
+/// The same as [`bodies`], of results that lose what can be left out until they fit.
 ///
 /// # Errors
 /// [`ResultTooLarge`]: a result does not fit into a callback, even without what can be left out.
-pub fn bodies(
+pub fn fitting_bodies(
     operation: &Operation,
     results: &mut [ScanResult],
     summary: &Summary,

@@ -26,9 +26,11 @@ use crate::jobs::{Lease, OperationKind, Outcome, Queue, QueueError, Step, Task, 
 use crate::scanning::{ScanLimits, Scanner};
 use crate::telemetry::Metrics;
 use place::{Place, Places};
+use reports::Reports;
 
 mod deliver;
 mod place;
+mod reports;
 mod run;
 
 /// Outcomes that are delivered at once, to all targets. Each has a body of up to 10 MiB in memory.
@@ -98,7 +100,7 @@ impl Workers {
     pub fn start(n_running: usize, parts: WorkerParts) -> Self {
         let (phase, seen) = watch::channel(Phase::Working);
         let queue = Arc::clone(&parts.queue);
-        let worker = Arc::new(Worker { parts, phase: seen });
+        let worker = Arc::new(Worker { parts, reports: Arc::new(Reports::new()), phase: seen });
         let mut dispatchers = JoinSet::new();
         dispatchers.spawn(dispatch(Arc::clone(&worker), Work::Run, n_running.max(1)));
         dispatchers.spawn(dispatch(worker, Work::Deliver, MAX_DELIVERIES));
@@ -190,6 +192,7 @@ async fn pause(n_failures: u32) {
 
 struct Worker {
     parts: WorkerParts,
+    reports: Arc<Reports>,
     phase: watch::Receiver<Phase>,
 }
 

@@ -80,7 +80,10 @@ async fn pinned_files_load_and_others_do_not() {
     let pinned = [("REGENT_DRIVER_TRUST", "pinned")];
     let echo = "libfixture_echo.so";
     let refused = drivers(plugins.path(), &pinned, &["list"]);
-    assert!(refused.out.contains("regent drivers pin") && refused.out.contains("(not_pinned)"), "{refused:?}");
+    assert!(
+        refused.out.contains("regent drivers pin") && refused.out.contains("(not_pinned)"),
+        "{refused:?}"
+    );
 
     let first = drivers(plugins.path(), &pinned, &["pin", echo]);
     assert!(first.exit == 0 && first.out.starts_with("added      libfixture_echo.so  sha256:"), "{first:?}");
@@ -103,7 +106,11 @@ async fn pinned_files_load_and_others_do_not() {
     // Both, and a file that is gone.
     std::fs::remove_file(plugins.path().join(echo)).unwrap();
     let all = drivers(plugins.path(), &pinned, &["pin", "--prune"]);
-    assert!(all.out.contains("added      libfixture_twin_a.so") && all.out.contains("removed    libfixture_echo.so"), "{all:?}");
+    assert!(
+        all.out.contains("added      libfixture_twin_a.so")
+            && all.out.contains("removed    libfixture_echo.so"),
+        "{all:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +129,11 @@ async fn a_running_agent_keeps_to_what_is_decided_about_drivers() {
         assert_eq!(refused.problem(503), "driver_unavailable");
         assert!(refused.text.contains("as we please"), "{}", refused.text);
         let told = agent.get_with("/drivers", &[]).await.expect(200);
-        assert_eq!((&told[0]["state"], &told[0]["reason"]), (&json!(state), &json!("as we please")), "{told}");
+        assert_eq!(
+            (&told[0]["state"], &told[0]["reason"]),
+            (&json!(state), &json!("as we please")),
+            "{told}"
+        );
         assert!(told[0]["since"].is_string(), "{told}");
         assert_eq!(told, drivers(plugins.path(), &data, &["list", "--json"]).json());
         assert_eq!(drivers(plugins.path(), &data, &["enable", "fixture-echo"]).exit, 0);

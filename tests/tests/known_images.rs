@@ -113,8 +113,13 @@ impl Scene {
     }
 
     async fn scan(&self, agent: &Agent, tag: &str, connection: &Connection) -> Scanned {
+        self.scan_with(agent, tag, connection, &json!({})).await
+    }
+
+    async fn scan_with(&self, agent: &Agent, tag: &str, connection: &Connection, options: &Value) -> Scanned {
         let n_before = self.proxy.seen().len();
-        let body = json!({ "image": format!("team/app:{tag}"), "credentials": connection.0 });
+        let image = format!("team/app:{tag}");
+        let body = json!({ "image": image, "credentials": connection.0, "options": options });
         let accepted = agent.post("/scan", &body).await.expect(202);
         let operation = accepted["operationId"].as_str().unwrap();
         let done = self.sink.wait_for("/api/v2/import/done", operation).await.body;
@@ -188,6 +193,23 @@ async fn an_image_that_did_not_change_costs_one_head_also_for_the_next_process()
     let third = scene.scan_anew("1").await;
     assert_eq!(third.requests, [LOGIN[0], LOGIN[1], HEAD]);
     third.assert_same(&first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_image_is_reported_as_it_is_asked_for_each_time() {
+    let scene = Scene::set().await;
+    scene.push(&scene.image, "same").await;
+    let agent = scene.agent(&[]).await;
+    let first = scene.scan(&agent, "1", &scene.connection).await;
+    let same = scene.scan(&agent, "same", &scene.connection).await;
+    let text = |scanned: &Scanned| Value::from(scanned.results.clone()).to_string();
+    assert!(text(&same).contains("team/app:same") && !text(&same).contains("team/app:1"), "{}", text(&same));
+    assert_eq!(text(&same).replace("app:same", "app:1"), text(&first));
+
+    let options = json!({ "exclude-app-vulns": "true" });
+    let fewer = scene.scan_with(&agent, "1", &scene.connection, &options).await;
+    assert!(fewer.results.len() < first.results.len(), "{}", text(&fewer));
+    scene.scan(&agent, "1", &scene.connection).await.assert_same(&first);
 }
 
 #[tokio::test(flavor = "multi_thread")]

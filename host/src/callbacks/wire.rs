@@ -110,6 +110,26 @@ pub(super) fn result(about: &About, one: &[ScanResult]) -> String {
     json(&Results { about, scan_results: one })
 }
 
+/// Results that were written before, each as JSON; one of several, or all at once.
+pub(super) fn written(about: &About, texts: &[String]) -> String {
+    let mut body = json(about);
+    body.pop(); // the end of an object that has keys
+    body.push_str(",\"scanResults\":[");
+    for (n, text) in texts.iter().enumerate() {
+        if n > 0 {
+            body.push(',');
+        }
+        body.push_str(text);
+    }
+    body.push_str("]}");
+    body
+}
+
+/// A result as it is written into bodies.
+pub(super) fn text(result: &ScanResult) -> String {
+    json(result)
+}
+
 /// All results at once.
 pub(super) fn dependencies(about: &About, results: &[ScanResult]) -> String {
     json(&Results { about, scan_results: results })
@@ -139,4 +159,29 @@ fn milliseconds(time: Duration) -> u64 {
 
 fn json(body: &impl Serialize) -> String {
     to_ascii_json(body).expect("these structures have text keys and no failing parts")
+}
+
+#[cfg(test)]
+mod tests {
+    use regent_report::{Identity, Target};
+
+    use super::*;
+
+    #[test]
+    fn results_that_were_written_before_make_the_same_bodies() {
+        let result = |name: &str| ScanResult {
+            facts: Vec::new(),
+            target: Target { image: name.to_owned() },
+            identity: Identity { kind: "deb", args: None, target_file: None },
+            target_reference: None,
+        };
+        let results = [result("team/app:1"), result("team/\u{e4}pp \"2\"")];
+        let texts = results.each_ref().map(text);
+        for correlation_id in [None, Some("with \"quotes\" and \u{e9}".to_owned())] {
+            let about = About::new(OperationId::new(), correlation_id, "team/app:1".to_owned());
+            assert_eq!(written(&about, &texts), dependencies(&about, &results));
+            assert_eq!(written(&about, &texts[1..]), super::result(&about, &results[1..]));
+            assert_eq!(written(&about, &[]), dependencies(&about, &[]));
+        }
+    }
 }

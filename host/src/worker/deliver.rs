@@ -11,27 +11,39 @@ use crate::callbacks::{Callback, DeliveryError, Part};
 use crate::crash_point::{CrashPoint, reached};
 use crate::jobs::{Delivery, Lease, QueueError, Step};
 
+/// Parts that have arrived are noted when they have so many bytes together: so much is sent again at most when the process
+/// dies, under the same keys. To note each part would be a durable write for each.
+const NOTE_AFTER_BYTES: usize = 1 << 20;
+
 impl Worker {
     /// Sends what has not arrived yet, in its order. One that does not arrive ends it: the next part would come too early.
     pub(super) async fn deliver(&self, lease: &Lease, delivery: &Delivery) -> Result<Step, QueueError> {
         let started = Instant::now();
+        let (mut n_noted, mut unnoted_bytes) = (delivery.n_delivered, 0);
         for (number, part) in delivery.parts.iter().enumerate().skip(delivery.n_delivered) {
             let body = match self.parts.queue.body(lease, number).await {
                 // It will not be there the next time either.
                 Err(error @ QueueError::Damaged { .. }) => return Ok(lost(delivery, &error)),
                 body => body?,
             };
+            unnoted_bytes += body.len();
             let callback = Callback::new(lease.id, &delivery.target, *part, body);
             if let Err(error) = self.parts.deliveries.send(&callback).await {
                 let is_first = number == delivery.n_delivered;
                 // Counted since a part last arrived, as the queue does.
                 let n_tries = if is_first { delivery.n_tries.saturating_add(1) } else { 1 };
                 let elapsed = delivery.elapsed + started.elapsed();
+                if number > n_noted {
+                    self.parts.queue.record(lease, Step::Delivered(number)).await?;
+                }
                 return Ok(self.not_arrived(delivery, *part, &error, (n_tries, elapsed)));
             }
             reached(CrashPoint::CallbackTaken);
-            if number + 1 < delivery.parts.len() {
+            // With the first one the other side has shown that it is there, and tries are counted anew.
+            let is_due = number == delivery.n_delivered || unnoted_bytes >= NOTE_AFTER_BYTES;
+            if is_due && number + 1 < delivery.parts.len() {
                 self.parts.queue.record(lease, Step::Delivered(number + 1)).await?;
+                (n_noted, unnoted_bytes) = (number + 1, 0);
                 reached(CrashPoint::CallbackNoted);
             }
         }

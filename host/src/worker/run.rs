@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use regent_report::{ImageName, ScanResult};
+use regent_report::ImageName;
 use regent_transport::{Fault, Retry};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use super::place::{Crowded, Place};
+use super::reports::{Reports, Texts};
 use super::{Worker, WorkerParts, cancelled, failed};
 use crate::api::problem::Problem;
 use crate::breaker::Sign;
@@ -173,9 +174,9 @@ impl Worker {
         for warning in regent_report::warnings(&scanned.findings).take(MAX_LOGGED_WARNINGS) {
             tracing::warn!(operation = %operation.id, image = %request.image, "{warning}");
         }
-        let operation = operation.clone();
+        let (operation, reports) = (operation.clone(), Arc::clone(&self.reports));
         // Serializing some MiB takes long enough to be felt by others.
-        let reported = spawn_blocking(move || report(&operation, &scanned)).await;
+        let reported = spawn_blocking(move || report(&reports, &operation, &scanned)).await;
         reported.map_err(|_| internal())?.map_err(Failure::of_ours)
     }
 
@@ -243,16 +244,35 @@ fn slow(detail: String) -> Problem {
 }
 
 /// Findings → results → callbacks. Blocking.
-fn report(operation: &Operation, scanned: &ScannedImage) -> Result<Finished, Problem> {
+fn report(reports: &Reports, operation: &Operation, scanned: &ScannedImage) -> Result<Finished, Problem> {
     let request = &operation.request;
     let name = ImageName { given: Some(request.requested_name.clone()), archive: String::new() };
-    let response = scanning::report(scanned, &name, &request.options);
-    let mut results: Vec<ScanResult> = response.map_err(|error| report_problem(&error))?.scan_results;
+    let options = &request.options;
+    if let Some(texts) = reports.find(scanned, &name, options) {
+        let summary = summary(operation, scanned, texts.len());
+        if let Some(parts) = callbacks::bodies(operation, &texts, &summary) {
+            return Ok(Finished { summary, parts });
+        }
+    }
+    let made = Reports::make(scanned, &name, options);
+    let mut results = made.map_err(|error| Problem::new("request_malformed", error.to_string()))?;
+    let summary = summary(operation, scanned, results.len());
+    let texts: Texts = results.iter().map(callbacks::text).collect();
+    if let Some(parts) = callbacks::bodies(operation, &texts, &summary) {
+        reports.keep(scanned, name, options, &texts);
+        return Ok(Finished { summary, parts });
+    }
+    let parts = callbacks::fitting_bodies(operation, &mut results, &summary);
+    let parts = parts.map_err(|error| Problem::new("result_too_large", error.to_string()))?;
+    Ok(Finished { summary, parts })
+}
+
+fn summary(operation: &Operation, scanned: &ScannedImage, n_results: usize) -> Summary {
     let cost = scanned.cost;
-    let summary = Summary {
+    Summary {
         digest: scanned.digests.as_ref().map(|digests| digests.manifest.clone()),
         index_digest: scanned.digests.as_ref().and_then(|digests| digests.index.clone()),
-        n_results: results.len(),
+        n_results,
         n_layers: cost.n_layers,
         n_cached_layers: cost.n_cached_layers,
         fetched_bytes: cost.fetched_bytes,
@@ -260,21 +280,13 @@ fn report(operation: &Operation, scanned: &ScannedImage) -> Result<Finished, Pro
         resolving: cost.resolving,
         reading: cost.reading,
         analyzing: cost.analyzing,
-    };
-    let parts = callbacks::bodies(operation, &mut results, &summary);
-    let parts = parts.map_err(|error| Problem::new("result_too_large", error.to_string()))?;
-    Ok(Finished { summary, parts })
+    }
 }
 
 /// Time that an operation has waited, when it is known how long it has run.
 fn queued(operation: &Operation, ran: Duration) -> Duration {
     let since = SystemTime::now().duration_since(operation.accepted_at).unwrap_or_default();
     since.saturating_sub(ran)
-}
-
-/// A name or digest among the options is none.
-fn report_problem(error: &regent_report::Error) -> Problem {
-    Problem::new("request_malformed", error.to_string())
 }
 
 fn internal() -> Failure {

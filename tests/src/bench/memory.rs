@@ -11,10 +11,10 @@ use super::{Subject, kinds, progress};
 const PEAK_LIMIT_MIB: f64 = 48.0;
 /// How much more memory a scan of the largest image may take than one of the smallest.
 const GROWTH_LIMIT: f64 = 1.25;
-const LAYER_BYTES: usize = 100 << 20;
-/// Layers of each image, 100 MiB each.
-const LAYERS: [usize; 3] = [1, 10, 100];
-const QUICK_LAYERS: [usize; 3] = [1, 3, 10];
+const LAYER_BYTES: usize = 50 << 20;
+/// Layers of each image. Two at least, since that many are read at once.
+const LAYERS: [usize; 3] = [2, 20, 200];
+const QUICK_LAYERS: [usize; 3] = [2, 6, 20];
 
 /// Scans of images of 0.1, 1 and 10 GB. The layers are put together in memory, so that the disk has room for them.
 pub async fn measure(subject: &Subject) -> Section {
@@ -56,7 +56,7 @@ pub async fn measure(subject: &Subject) -> Section {
     }
     let (most, growth) = (peaks.iter().copied().fold(0.0, f64::max), peaks[2] / peaks[0]);
     Section {
-        subject: "Distinct layers of 105 MB each, generated and served from memory; one scan of each size."
+        subject: "Distinct layers of 52 MB each, generated and served from memory; one scan of each size."
             .to_owned(),
         tables: vec![table],
         targets: vec![

@@ -198,13 +198,13 @@ async fn an_image_that_did_not_change_costs_one_head_also_for_the_next_process()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_image_is_reported_as_it_is_asked_for_each_time() {
     let scene = Scene::set().await;
-    scene.push(&scene.image, "same").await;
+    scene.push(&scene.image, "other-tag").await;
     let agent = scene.agent(&[]).await;
     let first = scene.scan(&agent, "1", &scene.connection).await;
-    let same = scene.scan(&agent, "same", &scene.connection).await;
+    let same = scene.scan(&agent, "other-tag", &scene.connection).await;
     let text = |scanned: &Scanned| Value::from(scanned.results.clone()).to_string();
-    assert!(text(&same).contains("team/app:same") && !text(&same).contains("team/app:1"), "{}", text(&same));
-    assert_eq!(text(&same).replace("app:same", "app:1"), text(&first));
+    assert!(text(&same).contains("team/app:other-tag") && !text(&same).contains("team/app:1"), "{}", text(&same));
+    assert_eq!(text(&same).replace("other-tag", "1"), text(&first));
 
     let options = json!({ "exclude-app-vulns": "true" });
     let fewer = scene.scan_with(&agent, "1", &scene.connection, &options).await;

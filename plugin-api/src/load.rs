@@ -26,7 +26,7 @@ mod sealed;
 mod signature;
 
 pub use crate::abi::host_side::Session;
-pub use file::{FilePolicy, LibraryFile, read_safe};
+pub use file::{FilePolicy, LibraryFile, read_safe, read_trusted};
 pub use library::{LoadedLibrary, load};
 pub use lock::{Lock, LockError, Pin, Pinned};
 pub use refusal::Refusal;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use regent_plugin_api::load::{
-    FilePolicy, KeyError, KeyId, LibraryFile, Lock, MAX_SIGNATURE_BYTES, PublicKeys, Unsigned, read_safe,
-    signature_file,
+    FilePolicy, KeyError, KeyId, LibraryFile, Lock, MAX_SIGNATURE_BYTES, PublicKeys, Refusal, Unsigned,
+    read_safe, read_trusted, signature_file,
 };
 
 use super::index::Refused;
@@ -35,14 +35,9 @@ pub enum TrustPolicy {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeysError {
-    /// Of a file.
-    #[error("{path} can't be read: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's word.
-        source: std::io::Error,
-    },
+    /// A file that is not there, or that others may change.
+    #[error(transparent)]
+    Unsafe(#[from] Refusal),
     /// A file without keys, or with something else in it.
     #[error("{path}: {source}")]
     File {
@@ -69,8 +64,7 @@ pub fn read_keys(items: &[String]) -> Result<PublicKeys, KeysError> {
             Err(error) if !item.contains(['/', '.']) => return Err(error.into()),
             Err(_) => {
                 let path = PathBuf::from(item);
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|source| KeysError::Unreadable { path: path.clone(), source })?;
+                let text = String::from_utf8_lossy(&read_trusted(&path, MAX_KEYS_BYTES)?).into_owned();
                 keys.add(&text).map_err(|source| KeysError::File { path, source })?;
             }
         }
@@ -134,6 +128,9 @@ impl SignatureState {
         }
     }
 }
+
+/// The largest file of keys that is read, in bytes.
+const MAX_KEYS_BYTES: u64 = 64 << 10;
 
 /// Decides about the files of one directory.
 pub(super) struct Judge<'a> {

@@ -123,17 +123,33 @@ pub fn read_safe(path: &Path, policy: &FilePolicy) -> Result<Vec<u8>, Refusal> {
     let metadata = directory.metadata().map_err(unreadable)?;
     safety::check(&directory, metadata.uid(), metadata.mode(), me)?;
     safety::check_above(&policy.directory, &directory, me)?;
-    // A file swapped in between would have to come from someone who may write to the directory; the checks below are
-    // on what was opened, and a pipe does not block.
+    // A file swapped in between would have to come from someone who may write to the directory.
+    read_checked(path, &target, policy.max_bytes)
+}
+
+/// Reads a file from anywhere that only root and this program's user may change, nor put another one into its place.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn read_trusted(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Refusal> {
+    let unreadable = |e: std::io::Error| Refusal::Unreadable { path: path.to_owned(), reason: e.to_string() };
+    let target = path.canonicalize().map_err(unreadable)?;
+    safety::check_above(path, &target, rustix::process::geteuid().as_raw())?;
+    read_checked(path, &target, max_bytes)
+}
+
+/// The checks are on what was opened, and a pipe does not block.
+fn read_checked(path: &Path, target: &Path, max_bytes: u64) -> Result<Vec<u8>, Refusal> {
+    let unreadable = |e: std::io::Error| Refusal::Unreadable { path: path.to_owned(), reason: e.to_string() };
     let no_follow = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(no_follow.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(&target).map_err(unreadable)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(target).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Refusal::NotRegular { path: path.to_owned() });
     }
-    safety::check(path, metadata.uid(), metadata.mode(), me)?;
-    read_bounded(path, file, metadata.len(), policy.max_bytes)
+    safety::check(path, metadata.uid(), metadata.mode(), rustix::process::geteuid().as_raw())?;
+    read_bounded(path, file, metadata.len(), max_bytes)
 }
 
 fn read_bounded(path: &Path, file: File, size_bytes: u64, limit_bytes: u64) -> Result<Vec<u8>, Refusal> {

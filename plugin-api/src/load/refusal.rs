@@ -38,9 +38,9 @@ pub enum Refusal {
         /// Its permission bits.
         mode: u32,
     },
-    /// Others may put another directory into the place of the plugin directory.
+    /// Others may put something else into the place of the file or its directory.
     #[error(
-        "{path}, above the plugin directory, is writable by group or others (mode {mode:03o}): run `chmod go-w` on it"
+        "{path}, on the way to it, is writable by group or others (mode {mode:03o}): run `chmod go-w` on it"
     )]
     ParentWritable {
         /// The directory above.

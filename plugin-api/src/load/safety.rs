@@ -19,14 +19,14 @@ pub(super) fn check(path: &Path, owner: u32, mode: u32, me: u32) -> Result<(), R
     Ok(())
 }
 
-/// The same for everything above a directory, as it is named and where its links lead: whoever may rename one of those
+/// The same for everything above a file or directory, as it is named and where its links lead: whoever may rename one of those
 /// has a directory of their own in its place. `/tmp` and its like are no danger: what is in them is judged itself, and
 /// can't be renamed by others.
-pub(super) fn check_above(directory: &Path, canonical: &Path, me: u32) -> Result<(), Refusal> {
+pub(super) fn check_above(named: &Path, canonical: &Path, me: u32) -> Result<(), Refusal> {
     let unreadable =
         |path: &Path, e: std::io::Error| Refusal::Unreadable { path: path.to_owned(), reason: e.to_string() };
-    let named = std::path::absolute(directory).map_err(|e| unreadable(directory, e))?;
-    let paths = named.ancestors().chain(canonical.ancestors());
+    let absolute = std::path::absolute(named).map_err(|e| unreadable(named, e))?;
+    let paths = absolute.ancestors().chain(canonical.ancestors());
     for path in paths.filter(|path| *path != canonical) {
         let metadata = path.symlink_metadata().map_err(|e| unreadable(path, e))?;
         check_parent(path, metadata.uid(), metadata.mode(), metadata.is_symlink(), me)?;
@@ -113,12 +113,12 @@ mod tests {
         permit("links", 0o777);
         assert_eq!(verdict("real/plugins"), None);
         let named = verdict("links/plugins").expect("the link can be replaced");
-        assert!(named.contains("/links, above the"), "{named}");
+        assert!(named.contains("/links, on the way"), "{named}");
         permit("links", 0o755);
         permit("real", 0o775);
         for name in ["real/plugins", "links/plugins"] {
             let led = verdict(name).expect("the directory can be replaced");
-            assert!(led.contains("/real, above the"), "{led}");
+            assert!(led.contains("/real, on the way"), "{led}");
         }
         permit("real", 0o1775);
         assert_eq!(verdict("links/plugins"), None);

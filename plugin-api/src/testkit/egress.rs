@@ -9,7 +9,8 @@ use crate::settings::Settings;
 /// Where one connection's requests may go, as the host sees it: the registry's own host, and what the description
 /// declares ([`Description::egress`]).
 pub(super) struct Rules {
-    registry: Option<String>,
+    /// With the port that the connection names.
+    registry: Option<Pattern>,
     declared: Vec<Pattern>,
     plain_http: bool,
 }
@@ -36,6 +37,10 @@ impl Rules {
                 (Some(_), Some(variable)) => {
                     host.env(variable).map(|url| host_of(&url).to_owned()).into_iter().collect()
                 }
+                (Some("registryHost"), None) => {
+                    let own = settings.base().map(|base| without_port(host_of(base)).0.to_owned());
+                    own.into_iter().collect()
+                }
                 (Some(field), None) => {
                     let hosts = settings.text(field).unwrap_or_default().split(',').map(host_of);
                     hosts.filter(|host| !host.is_empty()).map(str::to_owned).collect()
@@ -44,7 +49,7 @@ impl Rules {
             named.into_iter().map(move |host| Pattern::new(entry, &host, metadata)).collect::<Vec<_>>()
         });
         Self {
-            registry: settings.base().map(|base| without_port(host_of(base)).0.to_ascii_lowercase()),
+            registry: settings.base().map(|base| Pattern::new("registryBase", host_of(base), false)),
             declared: declared.collect(),
             plain_http: settings.plain_http(),
         }
@@ -55,7 +60,7 @@ impl Rules {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
         let by = self.declared.iter().find(|pattern| pattern.matches(host, port));
-        let is_registry = self.registry.as_deref() == Some(host);
+        let is_registry = self.registry.as_ref().is_some_and(|registry| registry.matches(host, port));
         if by.is_none() && !is_registry {
             return Some(format!("{host}:{port} is neither the registry nor in the description's egress"));
         }
@@ -75,7 +80,9 @@ impl Rules {
                 )
             })
         };
-        let unused = self.declared.iter().filter(|pattern| !pattern.metadata && !needed(pattern));
+        // `{registryHost}` is for registries at a port of their own.
+        let own = |pattern: &Pattern| pattern.entry == "{registryHost}";
+        let unused = self.declared.iter().filter(|p| !p.metadata && !own(p) && !needed(p));
         unused.map(|pattern| pattern.entry.clone()).collect()
     }
 }
@@ -151,7 +158,7 @@ mod tests {
         let values =
             [("registryBase", "https://R.example.com:5000/prefix"), ("tokens", "t.example, u.example:81")];
         let rows = [
-            ("https://r.example.com/v2/", true),
+            ("https://r.example.com/v2/", false),
             ("https://r.example.com:5000/v2/", true),
             ("http://r.example.com:5000/v2/", false),
             ("https://auth.example.com/", true),
@@ -170,7 +177,9 @@ mod tests {
             let url = Url::parse(url).unwrap();
             assert_eq!(rules(&egress, &values, false).objection(&url).is_none(), permitted, "{url}");
         }
-        let plain = Url::parse("http://r.example.com/").unwrap();
+        let own_ports = Url::parse("https://r.example.com/token").unwrap();
+        assert_eq!(rules(&["{registryHost}"], &values, false).objection(&own_ports), None);
+        let plain = Url::parse("http://r.example.com:5000/").unwrap();
         assert_eq!(rules(&[], &values, true).objection(&plain), None);
         assert!(rules(&["*"], &[], true).objection(&plain).is_some(), "no one may mean everything");
     }
@@ -179,7 +188,8 @@ mod tests {
     fn an_entry_that_no_request_needs_is_named() {
         let sent =
             ["https://auth.example.com/token", "https://r.example.com/"].map(|url| Url::parse(url).unwrap());
-        let egress = ["auth.example.com", "*.example.net", "{tokens}", "metadata:169.254.169.254"];
+        let egress =
+            ["auth.example.com", "*.example.net", "{tokens}", "{registryHost}", "metadata:169.254.169.254"];
         assert_eq!(rules(&egress, &[], false).unused(&sent), ["*.example.net"]);
     }
 }

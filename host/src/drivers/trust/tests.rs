@@ -96,7 +96,10 @@ fn keys_stand_in_the_setting_or_in_files() {
     let path = |p: &Path| p.to_str().unwrap().to_owned();
     let keys = read_keys(&[one.pk.to_base64(), path(&file)]).unwrap();
     assert_eq!(keys.ids().count(), 2);
+    let open = put(folder.path(), "open.pub", two.pk.to_base64().as_bytes());
+    fs::set_permissions(&open, Permissions::from_mode(0o666)).unwrap();
     let rows = [
+        (path(&open), "open.pub is writable by group or others"),
         ("RWnonsense".to_owned(), "is no minisign public key"),
         (path(&empty), "empty.pub: it holds no minisign public key"),
         ("/no/such.pub".to_owned(), "/no/such.pub can't be read"),

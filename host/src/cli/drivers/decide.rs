@@ -14,8 +14,7 @@ pub(super) fn enable(named: &str) -> Result<(), Failure> {
     files.push(named.to_owned());
     let n = desk.decide(&Change::Enable { drivers, files }, "")?;
     if n == 0 {
-        let missing = if found.is_empty() { "there is no such driver or file, and none" } else { "it" };
-        return Err(Failure::not_there(format!("{missing} was disabled or quarantined: {named}")));
+        return Err(Failure::not_there(format!("nothing named {named} is disabled or quarantined")));
     }
     output::write(None, format!("enabled      {named}\n").as_bytes())
 }

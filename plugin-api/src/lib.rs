@@ -17,6 +17,7 @@
 //! regent-plugin-api = "1"
 //!
 //! [dev-dependencies]
+//! regent-plugin-api = { version = "1", features = ["load"] } # contract_tests!
 //! futures-executor = "0.3"    # or any other executor
 //! ```
 //!
@@ -149,6 +150,9 @@
 //! # }
 //! ```
 //!
+//! [`contract`](crate::testkit::contract) is the part of the checks that stands anywhere. All of them, over the linked
+//! driver and its loaded library, are made by `contract_tests!` in the crate's folder `tests` (feature `load`).
+//!
 //! # Building and installing
 //!
 //! `cargo rustc --release --crate-type cdylib` makes `target/release/lib<crate>.so`: copy it into Regent's plugin
@@ -193,7 +197,7 @@
 //!
 //! # Features
 //!
-//! - `load`: the host's side, module `load`. Drivers do not need it.
+//! - `load`: the host's side, module `load`, and the test kit's `contract_tests!`. Only tests of a driver need it.
 
 mod description;
 mod driver;

@@ -1,6 +1,6 @@
 //! For a driver's tests: a host that follows a script, and the checks that every driver has to pass.
 //!
-//! [`contract_tests!`](crate::contract_tests) runs all checks (feature `load`), on the driver as it is linked into the
+//! `contract_tests!` runs all checks (feature `load`), on the driver as it is linked into the
 //! test and as it is loaded from its library; [`contract`] is the part of them that needs a registry in fair weather;
 //! `probe` the one that needs no registry at all. Nothing here needs a network, a clock or a certain executor.
 

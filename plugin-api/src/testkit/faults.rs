@@ -33,7 +33,11 @@ pub(super) fn all() -> Vec<Weather> {
     let status = |status| Fault::Answer(status, HeaderMap::new(), Bytes::from_static(FOREIGN.as_bytes()));
     let rows: [(_, _, &'static [Class]); 10] = [
         ("status 401", status(StatusCode::UNAUTHORIZED), &[Authentication, Denied]),
-        ("status 403", status(StatusCode::FORBIDDEN), &[Denied, Authentication, Absent, Unsupported]),
+        (
+            "status 403",
+            status(StatusCode::FORBIDDEN),
+            &[Denied, Authentication, Absent, Unsupported, Corrupt],
+        ),
         ("status 404", status(StatusCode::NOT_FOUND), &[Absent, Denied, Unsupported, Invalid, Corrupt]),
         ("status 429", throttled(), &[Throttled]),
         ("status 503", status(StatusCode::SERVICE_UNAVAILABLE), &[Unavailable]),

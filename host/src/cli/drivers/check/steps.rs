@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use regent_oci::{Digest, Reference, RepositoryName};
 use regent_plugin_api::load::{FilePolicy, LibraryFile, LoadedLibrary, Refusal, Session, load};
+use regent_plugin_api::testkit::probe;
 use regent_plugin_api::{
     Access, Description, DynDriver as _, Error, PANICKED, PageRequest, Result as CallResult, Settings,
 };
@@ -35,6 +36,7 @@ pub(super) async fn run(task: &Task) -> Result<(), Failure> {
             Ok(((), "the session was dropped".to_owned()))
         })
         .await?;
+        step("contract", || keeps_contract(&library, fields)).await?;
     }
     Ok(())
 }
@@ -151,6 +153,19 @@ fn connected(
             )),
         },
     }
+}
+
+/// What authors hold their drivers against, as far as it needs no registry that works.
+fn keeps_contract(library: &LoadedLibrary, fields: BTreeMap<String, String>) -> Looked<()> {
+    let values: Vec<_> = fields.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect();
+    let breaches = probe(library, &values);
+    if breaches.is_empty() {
+        return Ok((
+            (),
+            "it says what is wrong at registries that fail, and reaches only declared hosts".to_owned(),
+        ));
+    }
+    failed(breaches.join("; "))
 }
 
 /// What is wrong with an error itself: a panic, or one that tells nobody anything.

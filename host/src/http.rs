@@ -47,6 +47,8 @@ pub struct HttpConfig {
     pub proxy: ProxyConfig,
     /// Certificates to trust besides the system's.
     pub ca_bundles: Vec<CaBundle>,
+    /// Certificates that are shown to registries.
+    pub client_certificates: Vec<ClientCertificate>,
     /// Time to connect, TLS included.
     pub connect_timeout: Duration,
     /// Whether each request is logged at debug level, without secrets (`DEBUG=*` or the scanner's namespaces).
@@ -60,6 +62,7 @@ impl Default for HttpConfig {
         Self {
             proxy: ProxyConfig::default(),
             ca_bundles: Vec::new(),
+            client_certificates: Vec::new(),
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             log_requests: false,
             user_agent: concat!("regent/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -85,6 +88,20 @@ pub struct CaBundle {
     pub setting: &'static str,
     /// The file.
     pub path: PathBuf,
+}
+
+/// A certificate of ours for one registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The registry, lower case: `host`, for all its ports, or `host:port`.
+    pub host: String,
+    /// The certificate's chain and its private key, PEM.
+    pub path: PathBuf,
+}
+
+impl ClientCertificate {
+    /// The setting that names it.
+    const SETTING: &str = "REGENT_CLIENT_CERTIFICATES";
 }
 
 /// A configuration that no client can be made from.

@@ -15,7 +15,9 @@ use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::crash_point;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::drivers::{DECISIONS, Drivers, DriversConfig, Trust, TrustPolicy, read_keys};
-use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
+use crate::http::{
+    CaBundle, ClientCertificate, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig,
+};
 use crate::jobs::{EmbeddedQueue, JetStreamConfig, JetStreamQueue, Queue, QueueError, Retention};
 use crate::nats::{Nats, NatsError};
 use crate::registry::Documents;
@@ -144,6 +146,11 @@ pub fn http_client(settings: &Settings) -> Result<HttpClient, Error> {
             https: network.https_proxy.clone(),
             no_proxy: network.no_proxy.clone(),
         },
+        client_certificates: network
+            .client_certificates
+            .iter()
+            .map(|(host, path)| ClientCertificate { host: host.clone(), path: path.clone() })
+            .collect(),
         ca_bundles: network.extra_authorities.iter().map(bundle).collect(),
         connect_timeout: CONNECT_TIMEOUT,
         log_requests: settings.log.level >= tracing::Level::DEBUG,

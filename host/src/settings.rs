@@ -167,6 +167,8 @@ pub struct AdmissionSettings {
 /// Authorities and proxies for outgoing requests.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkSettings {
+    /// `REGENT_CLIENT_CERTIFICATES`: host, with a port or without, and the file.
+    pub client_certificates: Vec<(String, PathBuf)>,
     /// `NODE_EXTRA_CA_CERTS`.
     pub extra_authorities: Option<PathBuf>,
     /// `HTTP_PROXY`; may hold a password.
@@ -299,6 +301,7 @@ impl Settings {
                     .unwrap_or(Duration::from_mins(2)),
             },
             network: NetworkSettings {
+                client_certificates: read.client_certificates(),
                 extra_authorities: read.path("NODE_EXTRA_CA_CERTS"),
                 http_proxy: read.proxy("HTTP_PROXY"),
                 https_proxy: read.proxy("HTTPS_PROXY"),
@@ -507,6 +510,23 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
                         Ok((t.to_ascii_lowercase(), d.to_owned()))
                     }
                     _ => Err(format!("must hold pairs such as harbor-cr=harbor, not {pair}")),
+                })
+                .collect::<Result<_, _>>()
+        });
+        pairs.unwrap_or_default()
+    }
+
+    fn client_certificates(&mut self) -> Vec<(String, PathBuf)> {
+        let pairs = self.parsed("REGENT_CLIENT_CERTIFICATES", |t| {
+            parse::list(t)
+                .iter()
+                .map(|pair| match pair.split_once('=') {
+                    Some((host, file)) if !host.is_empty() && !file.is_empty() => {
+                        Ok((host.to_ascii_lowercase(), PathBuf::from(file)))
+                    }
+                    _ => Err(format!(
+                        "must hold pairs such as registry.example.com=/etc/regent/client.pem, not {pair}"
+                    )),
                 })
                 .collect::<Result<_, _>>()
         });

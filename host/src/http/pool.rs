@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
-use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, redirect, retry};
+use url::Url;
 
 use super::egress::Reach;
 use super::proxy::Proxies;
 use super::resolver::{GuardedResolver, system};
-use super::{CaBundle, HttpConfig, HttpError};
+use super::{CaBundle, ClientCertificate, HttpConfig, HttpError};
 
 /// What requests are for. Decides how long idle connections are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +41,41 @@ const H2_STREAM_WINDOW_BYTES: u32 = 2 << 20;
 /// milliseconds.
 pub(super) struct Pools {
     recipe: Recipe,
-    registry: [OnceCell<Client>; Reach::ALL.len()],
-    broker: [OnceCell<Client>; Reach::ALL.len()],
+    registry: Clients,
+    broker: Clients,
+    /// Of hosts that are shown a certificate: their connections are used for nothing else.
+    identified: Vec<Identified>,
+}
+
+type Clients = [OnceCell<Client>; Reach::ALL.len()];
+
+/// A host that is shown a certificate of ours.
+struct Identified {
+    /// `host` or `host:port`.
+    host: String,
+    identity: Identity,
+    clients: Clients,
+}
+
+impl Identified {
+    fn read(certificate: &ClientCertificate) -> Result<Self, HttpError> {
+        let ClientCertificate { host, path } = certificate;
+        let setting = ClientCertificate::SETTING;
+        let unreadable = |source| HttpError::BundleUnreadable { setting, path: path.clone(), source };
+        let pem = std::fs::read(path).map_err(unreadable)?;
+        let identity = Identity::from_pem(&pem).map_err(|_| HttpError::BundleInvalid {
+            setting,
+            path: path.clone(),
+            reason: "does not hold a certificate and its private key in PEM",
+        })?;
+        Ok(Self { host: host.clone(), identity, clients: Clients::default() })
+    }
+
+    fn is(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        let port = url.port_or_known_default().unwrap_or_default();
+        self.host == host || self.host == format!("{host}:{port}")
+    }
 }
 
 struct Recipe {
@@ -69,30 +103,33 @@ impl Pools {
             rootless: false,
         };
         // One is made now, such that a configuration that makes none is told at the start.
-        let first = match recipe.client(Purpose::Registry, Reach::Private) {
+        let first = match recipe.client(Purpose::Registry, Reach::Private, None) {
             Ok(client) => client,
             Err(_) if recipe.certificates.is_empty() => {
                 recipe.rootless = true;
-                recipe.client(Purpose::Registry, Reach::Private)?
+                recipe.client(Purpose::Registry, Reach::Private, None)?
             }
             Err(error) => return Err(error),
         };
-        let pools = Self { recipe, registry: Default::default(), broker: Default::default() };
+        let identified = config.client_certificates.iter().map(Identified::read).collect::<Result<_, _>>()?;
+        let pools = Self { recipe, registry: Clients::default(), broker: Clients::default(), identified };
         if let Some(slot) = pools.registry.get(Reach::Private as usize) {
             let _ = slot.set(first);
         }
         Ok(pools)
     }
 
-    /// The client for this purpose and reach.
-    pub(super) fn client(&self, purpose: Purpose, reach: Reach) -> Result<&Client, HttpError> {
-        let slots = match purpose {
-            Purpose::Registry => &self.registry,
-            Purpose::Broker => &self.broker,
+    /// The client for this purpose and reach, and for this URL's host.
+    pub(super) fn client(&self, purpose: Purpose, reach: Reach, url: &Url) -> Result<&Client, HttpError> {
+        let identified = self.identified.iter().find(|host| purpose == Purpose::Registry && host.is(url));
+        let (slots, identity) = match (identified, purpose) {
+            (Some(host), _) => (&host.clients, Some(&host.identity)),
+            (None, Purpose::Registry) => (&self.registry, None),
+            (None, Purpose::Broker) => (&self.broker, None),
         };
         let slot = slots.get(reach as usize).expect("there is one slot for each reach");
         // once_cell's, since the standard one can't be filled by something that fails.
-        slot.get_or_try_init(|| self.recipe.client(purpose, reach))
+        slot.get_or_try_init(|| self.recipe.client(purpose, reach, identity))
     }
 
     /// Whether there is no TLS root at all, neither the system's nor from a bundle.
@@ -102,7 +139,12 @@ impl Pools {
 }
 
 impl Recipe {
-    fn client(&self, purpose: Purpose, reach: Reach) -> Result<Client, HttpError> {
+    fn client(
+        &self,
+        purpose: Purpose,
+        reach: Reach,
+        identity: Option<&Identity>,
+    ) -> Result<Client, HttpError> {
         let resolver = GuardedResolver { reach, lookup: system(), proxies: Arc::clone(&self.proxy_hosts) };
         let mut builder = ClientBuilder::new()
             .no_proxy()
@@ -127,6 +169,9 @@ impl Recipe {
         } else {
             builder.tls_certs_merge(self.certificates.clone())
         };
+        if let Some(identity) = identity {
+            builder = builder.identity(identity.clone());
+        }
         builder.build().map_err(|e| HttpError::Unusable { reason: super::failure::chain(&e) })
     }
 }

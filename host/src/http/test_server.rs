@@ -44,15 +44,22 @@ impl TestServer {
         handler: impl Fn(&Parts) -> http::Response<TestBody> + Send + Sync + 'static,
     ) -> Self {
         super::install_tls_provider();
-        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let tls = (TlsAcceptor::from(Arc::new(config)), made.cert.pem());
-        Self::start(Arc::new(handler), Some(tls)).await
+        let config = rustls::ServerConfig::builder().with_no_client_auth();
+        Self::start(Arc::new(handler), Some(acceptor(names, config))).await
+    }
+
+    /// With a certificate of its own, and for those alone that show this one.
+    pub(crate) async fn mutual_tls(
+        names: &[&str],
+        trusted: rustls_pki_types::CertificateDer<'static>,
+        handler: impl Fn(&Parts) -> http::Response<TestBody> + Send + Sync + 'static,
+    ) -> Self {
+        super::install_tls_provider();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(trusted).unwrap();
+        let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+        let config = rustls::ServerConfig::builder().with_client_cert_verifier(verifier);
+        Self::start(Arc::new(handler), Some(acceptor(names, config))).await
     }
 
     async fn start(handler: Arc<Handler>, tls: Option<(TlsAcceptor, String)>) -> Self {
@@ -100,6 +107,18 @@ impl TestServer {
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
+}
+
+/// TLS with a certificate for these names, and that certificate.
+fn acceptor(
+    names: &[&str],
+    config: rustls::ConfigBuilder<rustls::ServerConfig, rustls::server::WantsServerCert>,
+) -> (TlsAcceptor, String) {
+    let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let config = config.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
 }
 
 async fn serve(

@@ -166,6 +166,43 @@ async fn a_certificate_for_another_name_and_a_server_without_tls_are_told_apart(
     assert!(error.to_string().contains("does not speak TLS"), "{error}");
 }
 
+#[tokio::test]
+async fn a_registry_is_shown_the_certificate_that_is_for_it() {
+    let ours = rcgen::generate_simple_self_signed(["regent".to_owned()]).unwrap();
+    let pem = format!("{}{}", ours.cert.pem(), ours.signing_key.serialize_pem());
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(pem.as_bytes()).unwrap();
+    let server =
+        TestServer::mutual_tls(&["127.0.0.1"], ours.cert.der().clone(), |_| answer(200, "hello")).await;
+    let (_file, authority) = bundle(&server.certificate_pem);
+    for (host, shown) in [
+        (server.authority(), true),
+        ("127.0.0.1".to_owned(), true),
+        ("127.0.0.1:1".to_owned(), false),
+        ("other.example".to_owned(), false),
+    ] {
+        let certificate = ClientCertificate { host: host.clone(), path: file.path().to_owned() };
+        let config = HttpConfig {
+            ca_bundles: vec![authority.clone()],
+            client_certificates: vec![certificate],
+            ..HttpConfig::default()
+        };
+        let client = HttpClient::new(&config).unwrap();
+        let answered = at(&client, &server.authority()).send(get(&server.url("/"))).await;
+        assert_eq!(answered.is_ok(), shown, "{host}: {answered:?}");
+    }
+    let certificate = |path: &str| ClientCertificate { host: "x".to_owned(), path: path.into() };
+    let (only_certificate, _) = bundle(&ours.cert.pem());
+    for (path, part) in [
+        ("/does/not/exist.pem", "can't be read"),
+        (only_certificate.path().to_str().unwrap(), "does not hold a certificate and its private key"),
+    ] {
+        let config = HttpConfig { client_certificates: vec![certificate(path)], ..HttpConfig::default() };
+        let error = HttpClient::new(&config).unwrap_err().to_string();
+        assert!(error.starts_with("REGENT_CLIENT_CERTIFICATES: ") && error.contains(part), "{error}");
+    }
+}
+
 #[test]
 fn a_bundle_that_is_none_is_an_error_that_names_the_setting() {
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

@@ -41,7 +41,7 @@ impl HttpTransport {
             return Err(TransportError::Tls { host: host.to_owned(), reason: reason.to_owned() });
         }
         let client = pools
-            .client(self.purpose, reach)
+            .client(self.purpose, reach, &request.url)
             .map_err(|e| TransportError::Tls { host: host.to_owned(), reason: e.to_string() })?;
         let mut outgoing = reqwest::Request::new(request.method, request.url);
         *outgoing.headers_mut() = request.headers;

@@ -112,6 +112,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("NODE_EXTRA_CA_CERTS", Kind::Path, "Bundle (PEM) of authorities trusted besides the system's.")
         .aliases(&["CA_CERT"])
         .unset("the system's authorities only"),
+    setting("REGENT_CLIENT_CERTIFICATES", Kind::List, "`host[:port]=file` pairs: to that host Regent shows the certificate whose chain and private key (PEM) are in the file.")
+        .unset("none"),
     setting("HTTP_PROXY", Kind::Url, "Proxy for `http` targets.").aliases(&["http_proxy"]).unset("no proxy").secret(),
     setting("HTTPS_PROXY", Kind::Url, "Proxy for `https` targets.").aliases(&["https_proxy"]).unset("no proxy").secret(),
     setting("NO_PROXY", Kind::List, "Hosts, domain suffixes and networks that are reached without proxy; `*` for all.")

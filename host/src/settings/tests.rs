@@ -31,6 +31,7 @@ fn all_faults_are_reported_together_and_in_the_order_of_the_table() {
         ("MAX_ACTIVE_OPERATIONS", "0"),
         ("LOG_LEVEL", "loud"),
         ("HTTPS_CERT", "/etc/tls/crt"),
+        ("REGENT_CLIENT_CERTIFICATES", "registry.test"),
         ("REGENT_LISTEN", "localhost"),
         ("REGENT_DRIVER_BINDINGS", "harbor-cr"),
         ("REGENT_CALLBACK_DEADLINE", "soon"),
@@ -47,6 +48,7 @@ fn all_faults_are_reported_together_and_in_the_order_of_the_table() {
             "MAX_ACTIVE_OPERATIONS",
             "LOG_LEVEL",
             "HTTPS_KEY",
+            "REGENT_CLIENT_CERTIFICATES",
             "REGENT_LISTEN",
             "REGENT_DRIVER_BINDINGS",
             "REGENT_CALLBACK_DEADLINE",
@@ -96,9 +98,12 @@ fn names_have_aliases_and_blank_values_count_as_unset() {
         ("SNYK_PORT", ""),
         ("DEBUG", "*"),
         ("REGENT_INSECURE_REGISTRIES", "Registry.Test:5000, 127.0.0.1:5001"),
+        ("REGENT_CLIENT_CERTIFICATES", "Registry.Test=/etc/Client.pem"),
     ])
     .unwrap();
     assert_eq!(settings.network.extra_authorities, Some(PathBuf::from("/etc/ca.pem")));
+    let certificate = ("registry.test".to_owned(), PathBuf::from("/etc/Client.pem"));
+    assert_eq!(settings.network.client_certificates, [certificate]);
     assert_eq!(settings.network.https_proxy.unwrap().expose_secret(), "http://proxy:3128");
     assert_eq!(settings.network.no_proxy.as_deref(), Some(".internal"));
     assert_eq!(settings.port, 17500);

@@ -6,29 +6,34 @@
 //! so that tokens are reused and never shared between credentials.
 
 mod bulkhead;
+mod change;
 mod decisions;
 mod declared;
 mod document;
 mod error;
+mod generations;
 mod index;
 mod info;
+mod libraries;
 mod loaded;
 mod services;
 mod session;
 mod sessions;
 mod trust;
+mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use regent_plugin_api::NativeDriver;
-use regent_plugin_api::load::{FilePolicy, LibraryFile};
 use tokio::runtime::Handle;
-use tokio::sync::OnceCell;
 
+pub use change::DriverMetrics;
 pub use decisions::{Change, FILE as DECISIONS, decide};
 pub use document::DriverDocument;
 pub use error::{Error, FileReason};
@@ -36,19 +41,22 @@ pub use info::{DriverInfo, DriverState};
 pub(crate) use session::Session;
 pub(crate) use trust::read_lock;
 pub use trust::{KeysError, SignatureState, Trust, TrustPolicy, read_keys};
+pub use watch::Watch;
 
 use crate::connection::Connection;
 use crate::http::{Egress, EgressLimit, HttpClient, InsecureRegistries, Purpose};
 use crate::registry::{Documents, Registry};
 use decisions::{Decided, View};
-use index::{Choice, Entry, Index, Key, Snapshot, Source};
+use generations::Generations;
+use index::{Choice, Entry, Index, SETTLE, Snapshot};
+use libraries::{Libraries, Unavailable};
 use loaded::LoadedDriver;
 use services::{LogWindow, Services};
 use sessions::Sessions;
 use trust::Judge;
 
-/// Libraries that one process loads. Each stays for ever, so this many upgrades need a restart.
-const MAX_LOADED: usize = 64;
+/// How often a request waits for a file that is just being replaced.
+const MAX_WAITS: usize = 10;
 
 /// The field of a connection that names token services on other hosts.
 const TOKEN_SERVICE: &str = "tokenService";
@@ -79,6 +87,8 @@ pub struct DriversConfig {
     pub max_sessions: usize,
     /// How long an unused session is kept.
     pub session_idle: Duration,
+    /// How long a driver serves on whose file was removed: that may be the first half of a replacement.
+    pub removal_grace: Duration,
     /// For the variables that a driver's description declares.
     pub environment: Environment,
     /// What sessions keep of what they read.
@@ -93,6 +103,8 @@ impl DriversConfig {
     pub const DEFAULT_MAX_SESSIONS: usize = 256;
     /// Idle time, when nobody says otherwise.
     pub const DEFAULT_SESSION_IDLE: Duration = Duration::from_mins(15);
+    /// Grace after a removal, when nobody says otherwise: removing and copying by hand takes less.
+    pub const DEFAULT_REMOVAL_GRACE: Duration = Duration::from_secs(10);
 
     /// Drivers of these directories, with everything else as nobody said otherwise, and no environment.
     pub fn new(directories: Vec<PathBuf>) -> Self {
@@ -107,6 +119,7 @@ impl DriversConfig {
             call_timeout: Self::DEFAULT_CALL_TIMEOUT,
             max_sessions: Self::DEFAULT_MAX_SESSIONS,
             session_idle: Self::DEFAULT_SESSION_IDLE,
+            removal_grace: Self::DEFAULT_REMOVAL_GRACE,
             environment: Arc::new(|_| None),
             documents: Documents::default(),
         }
@@ -124,14 +137,17 @@ struct Shared {
     http: HttpClient,
     index: Index,
     decided: Decided,
-    // std, since it is held for a few instructions; the cells are awaited outside of it.
-    loaded: Mutex<HashMap<Key, LoadCell>>,
+    libraries: Libraries,
     sessions: Sessions,
+    // std, since it is held for a few instructions.
+    generations: Mutex<Generations>,
+    /// What may serve, as requests see it.
+    view: ArcSwap<Snapshot>,
+    /// Whether someone else looks for changes: requests then never wait for one.
+    is_watched: AtomicBool,
+    /// Changes are made one after the other.
+    changing: tokio::sync::Mutex<()>,
 }
-
-/// Filled by the first request for the driver, while others wait. An error of the library itself is kept: the same
-/// bytes will not load better the next time.
-type LoadCell = Arc<OnceCell<Result<Arc<LoadedDriver>, FileReason>>>;
 
 impl Drivers {
     /// Drivers by this configuration. Nothing is read before the first request.
@@ -147,7 +163,19 @@ impl Drivers {
             index.add_native(*driver);
         }
         let sessions = Sessions::new(config.max_sessions, config.session_idle);
-        Self { shared: Arc::new(Shared { config, http, index, decided, loaded: Mutex::default(), sessions }) }
+        let shared = Shared {
+            config,
+            http,
+            index,
+            decided,
+            libraries: Libraries::default(),
+            sessions,
+            generations: Mutex::default(),
+            view: ArcSwap::default(),
+            is_watched: AtomicBool::new(false),
+            changing: tokio::sync::Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// An open session for this connection: a kept one, or a new one. Sends no request. To be called in a tokio runtime:
@@ -157,32 +185,65 @@ impl Drivers {
     /// [`Error`]; [`Error::Call`] when the driver does not take the settings.
     pub async fn open(&self, connection: &Connection) -> Result<Arc<Registry>, Error> {
         let shared = &self.shared;
-        let (snapshot, decided) = self.snapshot().await;
-        let choice = Choice { snapshot: &snapshot, bindings: &shared.config.bindings, decided: &decided };
-        let entry = choice.of(&connection.registry_type)?;
-        let Some(key) = entry.key() else { return Err(unloadable(connection, entry, "it was refused")) };
+        let registry_type = &connection.registry_type;
         let fingerprint = connection.fingerprint();
-        if let Some(registry) = shared.sessions.find(fingerprint, &key) {
-            return Ok(registry);
+        let mut failure = None;
+        for _ in 0..MAX_WAITS {
+            let (view, decided) = self.view().await;
+            let choice = Choice { snapshot: &view, bindings: &shared.config.bindings, decided: &decided };
+            let entry = match choice.of(registry_type) {
+                Ok(entry) => entry,
+                // Of several files the last one's words tell more than that there is none.
+                Err(error) => return Err(failure.unwrap_or(error)),
+            };
+            let Some(key) = entry.key() else { return Err(unloadable(connection, entry, "it was refused")) };
+            if let Some(registry) = shared.sessions.find(fingerprint, &key) {
+                return Ok(registry);
+            }
+            let driver = match shared.libraries.get(entry, &key).await {
+                Ok(driver) => driver,
+                Err(unavailable) => {
+                    let is_replaced = matches!(unavailable, Unavailable::Replaced);
+                    if let Unavailable::Refused(reason) = &unavailable {
+                        shared.refuse(entry, key, reason);
+                    }
+                    let is_refused = matches!(unavailable, Unavailable::Refused(_));
+                    let error = unavailable.into_error(registry_type, entry);
+                    if !is_replaced && !is_refused {
+                        return Err(error);
+                    }
+                    failure = Some(error);
+                    if is_replaced {
+                        tokio::time::sleep(SETTLE).await;
+                        self.change().await;
+                    }
+                    continue;
+                }
+            };
+            shared.generations().begin(entry, &key, &driver);
+            let registry = Arc::new(shared.connect(connection, &driver).await?);
+            return Ok(shared.sessions.keep(fingerprint, key, connection, registry));
         }
-        let driver = shared.load(connection, entry, &key).await?;
-        let registry = Arc::new(shared.connect(connection, &driver).await?);
-        Ok(shared.sessions.keep(fingerprint, key, registry))
+        Err(failure.unwrap_or_else(|| Error::Unloadable {
+            registry_type: registry_type.clone(),
+            looked_at: Vec::new(),
+        }))
     }
 
     /// Every file looked at, loaded or not, with the reason. Reads the directories if they changed: blocking.
     pub fn list(&self) -> Vec<DriverInfo> {
         let shared = &self.shared;
-        let (snapshot, decided) = (shared.index.snapshot(), shared.decided.now());
-        let choice = Choice { snapshot: &snapshot, bindings: &shared.config.bindings, decided: &decided };
-        let with_state = |entry: &Arc<Entry>| {
-            let mut info = choice.info(entry);
-            if let Some(state) = self.shared.loaded_state(entry, &info.state) {
-                info.state = state;
-            }
-            info
+        let view = if shared.is_watched() {
+            shared.view.load_full()
+        } else {
+            let found = shared.index.snapshot();
+            let mut generations = shared.generations();
+            generations.see(&found);
+            Arc::new(generations.view())
         };
-        snapshot.entries.iter().map(with_state).collect()
+        let decided = shared.decided.now();
+        let choice = Choice { snapshot: &view, bindings: &shared.config.bindings, decided: &decided };
+        view.entries.iter().map(|entry| shared.since_loaded(entry, choice.info(entry))).collect()
     }
 
     /// What one file is, without running it, and whether it is trusted. A refusal is a state. Blocking.
@@ -196,66 +257,25 @@ impl Drivers {
         infos.pop().expect("there is one entry")
     }
 
-    async fn snapshot(&self) -> (Arc<Snapshot>, Arc<View>) {
+    /// What may serve, and what was decided about it. Where nobody watches the directories, they are looked at.
+    async fn view(&self) -> (Arc<Snapshot>, Arc<View>) {
+        if !self.shared.is_watched() {
+            self.change().await;
+        }
         let shared = Arc::clone(&self.shared);
-        let look = move || (shared.index.snapshot(), shared.decided.now());
+        let look = move || (shared.view.load_full(), shared.decided.now());
         let looked = tokio::task::spawn_blocking(look).await;
         looked.unwrap_or_default() // the runtime is shutting down: there are no drivers any more
     }
 }
 
 impl Shared {
-    async fn load(
-        &self,
-        connection: &Connection,
-        entry: &Arc<Entry>,
-        key: &Key,
-    ) -> Result<Arc<LoadedDriver>, Error> {
-        let cell = {
-            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            if !loaded.contains_key(key) && loaded.len() >= MAX_LOADED {
-                let reason = "too many libraries were loaded since the start: restart the agent";
-                return Err(unloadable(connection, entry, reason));
-            }
-            Arc::clone(loaded.entry(key.clone()).or_default())
-        };
-        let outcome = cell.get_or_try_init(|| self.load_now(connection, entry, key)).await?;
-        outcome.clone().map_err(|reason| Error::Unloadable {
-            registry_type: connection.registry_type.clone(),
-            looked_at: vec![reason],
-        })
+    fn generations(&self) -> MutexGuard<'_, Generations> {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The outer error is of the moment, the inner one of the library.
-    async fn load_now(
-        &self,
-        connection: &Connection,
-        entry: &Arc<Entry>,
-        key: &Key,
-    ) -> Result<Result<Arc<LoadedDriver>, FileReason>, Error> {
-        let (path, directory) = match &entry.source {
-            Source::Native(driver) => return Ok(Ok(Arc::new(LoadedDriver::native(*driver)))),
-            Source::File { path, directory } => (path.clone(), directory.clone()),
-        };
-        // The bytes are read again, and have to be the ones that were judged.
-        let read = move || LibraryFile::read(&path, &FilePolicy::in_directory(directory));
-        let file = match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(file)) if Key::Bytes(file.digest().clone()) == *key => file,
-            _ => return Err(unloadable(connection, entry, "the file is being replaced: try again")),
-        };
-        let name = file.description().name.clone();
-        let refusal = match LoadedDriver::load(file).await {
-            Ok(Ok(driver)) => {
-                tracing::info!(driver = %name, version = %driver.description().version, "driver loaded");
-                return Ok(Ok(Arc::new(driver)));
-            }
-            Ok(Err(refusal)) => refusal.to_string(),
-            // Its initializers hang: another try would cost another thread.
-            Err(error @ Error::TimedOut { .. }) => error.to_string(),
-            Err(error) => return Err(error),
-        };
-        tracing::warn!(driver = %name, reason = %refusal, "driver refused");
-        Ok(Err(FileReason { file: entry.label(), reason: refusal }))
+    fn is_watched(&self) -> bool {
+        self.is_watched.load(Ordering::Acquire)
     }
 
     async fn connect(&self, connection: &Connection, driver: &Arc<LoadedDriver>) -> Result<Registry, Error> {
@@ -282,21 +302,21 @@ impl Shared {
         Ok(Registry::new(connection, session, transport, self.config.documents.clone()))
     }
 
-    /// What is known of an entry since it was loaded.
-    fn loaded_state(&self, entry: &Entry, now: &DriverState) -> Option<DriverState> {
-        if matches!(now, DriverState::Disabled { .. } | DriverState::Quarantined { .. }) {
-            return None;
-        }
-        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        match loaded.get(&entry.key()?)?.get()? {
-            Ok(driver) if driver.is_quarantined() => {
-                Some(DriverState::Quarantined { reason: "it hung too often".to_owned(), since: None })
+    /// What an operator sees of an entry, with what is known since it was loaded.
+    fn since_loaded(&self, entry: &Entry, mut info: DriverInfo) -> DriverInfo {
+        let known = entry.key().and_then(|key| self.libraries.known(&key));
+        info.state = match (known, info.state) {
+            (_, state @ (DriverState::Disabled { .. } | DriverState::Quarantined { .. })) => state,
+            (Some(Ok(driver)), _) if driver.is_quarantined() => {
+                DriverState::Quarantined { reason: "it hung too often".to_owned(), since: None }
             }
-            Ok(_) => (*now == DriverState::Ready).then_some(DriverState::Loaded),
-            Err(refused) => {
-                Some(DriverState::Refused { code: "load_failed".to_owned(), reason: refused.reason.clone() })
-            }
-        }
+            (Some(Ok(_)), DriverState::Ready) => match self.generations().kept(entry) {
+                Some(why) => DriverState::Retained { why: why.to_owned() },
+                None => DriverState::Loaded,
+            },
+            (_, state) => state,
+        };
+        info
     }
 }
 

@@ -183,6 +183,7 @@ pub fn drivers_config(settings: &Settings, cache: Option<&DiskCache>) -> Result<
     config.insecure = settings.insecure_registries.join(",").parse()?;
     config.egress = Arc::new(settings.egress.clone());
     config.call_timeout = settings.driver_timeout;
+    config.removal_grace = settings.driver_removal_grace;
     config.token_services.clone_from(&settings.token_services);
     config.environment = Arc::new(environment);
     config.documents = cache.cloned().map(Documents::kept_in).unwrap_or_default();
@@ -268,6 +269,7 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     };
     let workers = Workers::start(settings.max_active_operations, parts);
 
+    let watching = drivers.clone();
     let context = Context {
         drivers,
         queue: Arc::clone(&queue),
@@ -286,12 +288,13 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     let service = TowerToHyperService::new(warp::service(api::routes(context)));
     let grace = settings.shutdown_grace;
     let mut stop = shutdown.clone();
+    let watching = watching.watch(settings.driver_watch, shutdown.clone());
     let serving = server.run(service, shutdown, grace);
     let working = async {
         stop.requested().await;
         workers.drain(grace).await;
     };
-    tokio::join!(serving, working);
+    tokio::join!(serving, working, watching);
     if let Err(error) = queue.stop().await {
         tracing::error!(%error, "the queue could not be closed; what is in it is read at the next start");
     }

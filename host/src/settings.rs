@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::crash_point::CrashPoint;
+use crate::drivers::Watch;
 use crate::http::{EgressLimit, InvalidEgress};
 use crate::jobs::LEASE;
 use crate::seal::KeySource;
@@ -86,6 +87,10 @@ pub struct Settings {
     pub driver_timeout: Duration,
     /// `REGENT_EGRESS`.
     pub egress: EgressLimit,
+    /// How changes of the plugin directory are noticed.
+    pub driver_watch: Watch,
+    /// How long a driver serves on whose file was removed.
+    pub driver_removal_grace: Duration,
     /// `REGENT_TOKEN_SERVICES`, lower case.
     pub token_services: Vec<String>,
     /// `REGENT_INSECURE_REGISTRIES`, lower case.
@@ -279,6 +284,16 @@ impl Settings {
             driver_bindings: read.bindings(),
             driver_trust: read.driver_trust(),
             driver_keys: read.driver_keys(),
+            driver_watch: read
+                .word("REGENT_DRIVER_WATCH", |w| match w {
+                    "notify" => Watch::Notify,
+                    "poll" => Watch::Poll,
+                    _ => Watch::Auto,
+                })
+                .unwrap_or_default(),
+            driver_removal_grace: read
+                .parsed("REGENT_DRIVER_REMOVAL_GRACE", parse::duration)
+                .unwrap_or(crate::drivers::DriversConfig::DEFAULT_REMOVAL_GRACE),
             driver_timeout: read
                 .parsed("REGENT_DRIVER_TIMEOUT", parse::duration)
                 .unwrap_or(crate::drivers::DriversConfig::DEFAULT_CALL_TIMEOUT),

@@ -10,6 +10,7 @@ use prometheus::{
 use crate::admission::AdmissionMetrics;
 use crate::breaker::BreakerMetrics;
 use crate::callbacks::DeliveryMetrics;
+use crate::drivers::DriverMetrics;
 use crate::http::HttpMetrics;
 use crate::jobs::Summary;
 use crate::settings::{LogFormat, LogSettings};
@@ -76,6 +77,16 @@ const DRIVER_CALLS: Metric = metric(
     &["driver", "outcome"],
     "Calls to drivers: `ok`, or the code of the failure such as `driver_panicked` and `driver_timeout`",
 );
+const DRIVER_LIBRARIES: Metric = metric(
+    "regent_driver_libraries",
+    &[],
+    "Driver libraries in memory: those that serve and those that did before an upgrade, since none is ever unloaded",
+);
+const DRIVER_CHANGES: Metric = metric(
+    "regent_driver_changes_total",
+    &["driver", "change"],
+    "What became of drivers that served when their files changed: `upgraded`, `refused` (the old one serves on), `removed`",
+);
 const CALLBACKS: Metric = metric(
     "regent_callbacks_total",
     &["outcome"],
@@ -113,6 +124,8 @@ pub const METRICS: &[Metric] = &[
     LAYER_BYTES,
     LAYERS,
     DRIVER_CALLS,
+    DRIVER_LIBRARIES,
+    DRIVER_CHANGES,
     CALLBACKS,
     REFUSALS,
     BREAKERS_OPEN,
@@ -146,6 +159,8 @@ pub struct Metrics {
     layer_bytes: IntCounter,
     layers: IntCounterVec,
     driver_calls: IntCounterVec,
+    driver_libraries: IntGauge,
+    driver_changes: IntCounterVec,
     callbacks: IntCounterVec,
     refusals: IntCounterVec,
     breakers_open: IntGaugeVec,
@@ -169,6 +184,8 @@ impl Metrics {
             layer_bytes: IntCounter::with_opts(opts(LAYER_BYTES))?,
             layers: counters(LAYERS)?,
             driver_calls: counters(DRIVER_CALLS)?,
+            driver_libraries: IntGauge::with_opts(opts(DRIVER_LIBRARIES))?,
+            driver_changes: counters(DRIVER_CHANGES)?,
             callbacks: counters(CALLBACKS)?,
             refusals: counters(REFUSALS)?,
             breakers_open: IntGaugeVec::new(opts(BREAKERS_OPEN), BREAKERS_OPEN.labels)?,
@@ -187,6 +204,8 @@ impl Metrics {
         registry.register(Box::new(metrics.layer_bytes.clone()))?;
         registry.register(Box::new(metrics.layers.clone()))?;
         registry.register(Box::new(metrics.driver_calls.clone()))?;
+        registry.register(Box::new(metrics.driver_libraries.clone()))?;
+        registry.register(Box::new(metrics.driver_changes.clone()))?;
         registry.register(Box::new(metrics.callbacks.clone()))?;
         registry.register(Box::new(metrics.refusals.clone()))?;
         registry.register(Box::new(metrics.breakers_open.clone()))?;
@@ -239,6 +258,14 @@ impl Metrics {
     /// A driver was called: `ok`, or the code of its failure.
     pub fn driver_call(&self, driver: &str, outcome: &str) {
         self.driver_calls.with_label_values(&[driver, outcome]).inc();
+    }
+
+    /// Drivers in memory, and what became of them so far.
+    pub fn drivers(&self, so_far: &DriverMetrics) {
+        self.driver_libraries.set(i64::try_from(so_far.libraries).unwrap_or(i64::MAX));
+        for (driver, change, count) in &so_far.changes {
+            raise(&self.driver_changes.with_label_values(&[driver.as_str(), change]), *count);
+        }
     }
 
     /// Callbacks so far.
@@ -309,6 +336,8 @@ mod tests {
         metrics.succeeded("scan", &Summary { n_layers: 3, n_cached_layers: 1, ..Summary::default() });
         metrics.failed("pull", "image_too_large");
         metrics.driver_call("harbor", "driver_panicked");
+        let changes = vec![("harbor".to_owned(), "upgraded", 2)];
+        metrics.drivers(&DriverMetrics { libraries: 3, max_libraries: 64, changes });
         for delivered in [1, 4] {
             metrics.callbacks(DeliveryMetrics { delivered, retried: 0, failed: 0 });
         }
@@ -320,6 +349,8 @@ mod tests {
             "regent_layers_total{source=\"registry\"} 2",
             "regent_operations_ended_total{kind=\"pull\",outcome=\"image_too_large\"} 1",
             "regent_callbacks_total{outcome=\"delivered\"} 4",
+            "regent_driver_libraries 3",
+            "regent_driver_changes_total{change=\"upgraded\",driver=\"harbor\"} 2",
             "regent_driver_calls_total{driver=\"harbor\",outcome=\"driver_panicked\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -68,6 +68,7 @@ pub(super) async fn metrics(context: &Context) -> Result<Answer, Problem> {
         }
         context.metrics.queue_capacity(capacity);
     }
+    context.metrics.drivers(&context.drivers.metrics());
     context.metrics.callbacks(context.deliveries.metrics());
     context.metrics.refusals(context.admission.metrics());
     context.metrics.breakers("registry", context.breakers.metrics());

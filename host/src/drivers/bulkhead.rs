@@ -79,6 +79,11 @@ impl Bulkhead {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).replaced > MAX_REPLACED
     }
 
+    /// Lets the thread end with the last session on it. A session after that starts another.
+    pub(super) fn retire(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).lane = None;
+    }
+
     /// Runs a driver's future on its thread. When the deadline passes, or the future returned from here is dropped, the
     /// driver's is dropped too, on its thread.
     pub(super) async fn run<T: Send + 'static>(

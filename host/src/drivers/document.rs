@@ -30,7 +30,7 @@ pub struct DriverDocument {
     api: Option<String>,
     /// The connection types that it serves.
     types: Vec<String>,
-    /// `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`, `disabled`.
+    /// `ready`, `loaded`, `retained`, `refused`, `superseded`, `ambiguous`, `quarantined`, `disabled`.
     state: &'static str,
     /// The stable code of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]

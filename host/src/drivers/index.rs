@@ -1,6 +1,7 @@
 //! What lies in the plugin directories, read without running any of it.
 
 mod choice;
+mod settle;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -14,8 +15,10 @@ use regent_plugin_api::{Description, NativeDriver};
 use tokio::time::Instant;
 
 pub(super) use choice::Choice;
+pub(super) use settle::SETTLE;
 
 use super::trust::{Judge, SignatureState, Trust};
+use settle::Settling;
 
 /// How often the directories are looked at, at most. Short enough that a driver dropped in serves the next request of a
 /// human.
@@ -37,6 +40,7 @@ pub(super) struct Index {
 struct State {
     looked: Option<Instant>,
     stamps: BTreeMap<PathBuf, Stamp>,
+    settling: Settling,
     snapshot: Arc<Snapshot>,
 }
 
@@ -106,18 +110,37 @@ impl Index {
     /// milliseconds for a dozen new files.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
-            return Arc::clone(&state.snapshot);
+        if state.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.look_at(&mut state);
         }
-        let found = self.look();
+        Arc::clone(&state.snapshot)
+    }
+
+    /// The same, however old the last look is.
+    pub(super) fn look_now(&self) -> Arc<Snapshot> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.look_at(&mut state);
+        Arc::clone(&state.snapshot)
+    }
+
+    /// Whether files were seen that may still be written: another look is due after [`SETTLE`].
+    pub(super) fn is_settling(&self) -> bool {
+        !self.state.lock().unwrap_or_else(PoisonError::into_inner).settling.is_over()
+    }
+
+    fn look_at(&self, state: &mut State) {
+        let mut found = self.look();
+        let is_first = state.looked.replace(Instant::now()).is_none();
+        // At the start all there is has to serve.
+        if !is_first {
+            found = state.settling.settle(found, &state.stamps);
+        }
         let stamps: BTreeMap<PathBuf, Stamp> = found.iter().map(|f| (f.path.clone(), f.stamp)).collect();
-        if state.looked.is_none() || stamps != state.stamps {
+        if is_first || stamps != state.stamps {
             let known = std::mem::take(&mut state.snapshot);
             state.snapshot = Arc::new(self.read(&found, &state.stamps, &known));
             state.stamps = stamps;
         }
-        state.looked = Some(Instant::now());
-        Arc::clone(&state.snapshot)
     }
 
     fn look(&self) -> Vec<Found> {

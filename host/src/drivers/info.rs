@@ -37,6 +37,11 @@ pub enum DriverState {
         /// The reason in words.
         reason: String,
     },
+    /// It is loaded and serves on, although its file is not there or not in order any more.
+    Retained {
+        /// What happened to the file.
+        why: String,
+    },
     /// A higher version of the same driver serves.
     Superseded {
         /// The file of that one.
@@ -72,16 +77,18 @@ impl DriverInfo {
 
     /// Whether requests for all of its types, or but for those that another driver claims, are served.
     pub fn serves(&self) -> bool {
-        matches!(self.state, DriverState::Ready | DriverState::Loaded | DriverState::Ambiguous { .. })
+        use DriverState::{Ambiguous, Loaded, Ready, Retained};
+        matches!(self.state, Ready | Loaded | Retained { .. } | Ambiguous { .. })
     }
 }
 
 impl DriverState {
-    /// One word: `ready`, `loaded`, `refused`, `superseded`, `ambiguous`, `quarantined`, `disabled`.
+    /// One word: `ready`, `loaded`, `retained`, `refused`, `superseded`, `ambiguous`, `quarantined`, `disabled`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Ready => "ready",
             Self::Loaded => "loaded",
+            Self::Retained { .. } => "retained",
             Self::Refused { .. } => "refused",
             Self::Superseded { .. } => "superseded",
             Self::Ambiguous { .. } => "ambiguous",
@@ -106,9 +113,10 @@ impl DriverState {
         }
     }
 
-    /// Why it does not serve, or not all of its types, in words.
+    /// Why it does not serve, or not all of its types, or not for long, in words.
     pub fn reason(&self) -> Option<String> {
         match self {
+            Self::Retained { why } => Some(why.clone()),
             Self::Superseded { by } => Some(format!("{by} is a higher version of it")),
             Self::Ambiguous { types } => Some(format!(
                 "another driver claims {}; bind it with REGENT_DRIVER_BINDINGS",

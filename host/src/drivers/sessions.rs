@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::index::Key;
-use crate::connection::Fingerprint;
+use crate::connection::{Connection, Fingerprint};
 use crate::registry::Registry;
 
 /// Sessions by connection, the least recently used ones leaving first.
@@ -19,6 +19,7 @@ pub(super) struct Sessions {
 
 struct Kept {
     registry: Arc<Registry>,
+    connection: Connection,
     driver: Key,
     used: Instant,
 }
@@ -49,6 +50,7 @@ impl Sessions {
         &self,
         fingerprint: Fingerprint,
         driver: Key,
+        connection: &Connection,
         registry: Arc<Registry>,
     ) -> Arc<Registry> {
         if let Some(other) = self.find(fingerprint, &driver) {
@@ -61,7 +63,22 @@ impl Sessions {
             let Some(oldest) = kept.iter().min_by_key(|(_, k)| k.used).map(|(f, _)| *f) else { break };
             kept.remove(&oldest);
         }
-        kept.insert(fingerprint, Kept { registry: Arc::clone(&registry), driver, used: now });
+        let connection = connection.clone();
+        kept.insert(fingerprint, Kept { registry: Arc::clone(&registry), connection, driver, used: now });
         registry
+    }
+
+    /// Connections with a session of that driver, the last used first.
+    pub(super) fn connections(&self, driver: &Key, most: usize) -> Vec<Connection> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut theirs: Vec<&Kept> = kept.values().filter(|k| k.driver == *driver).collect();
+        theirs.sort_by_key(|k| std::cmp::Reverse(k.used));
+        theirs.into_iter().take(most).map(|k| k.connection.clone()).collect()
+    }
+
+    /// Lets go of all sessions of a driver. One that is in use ends with its last call.
+    pub(super) fn forget(&self, driver: &Key) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, k| k.driver != *driver);
     }
 }

@@ -143,6 +143,10 @@ pub const SETTINGS: &[Setting] = &[
         .default("directory", "works out of the box"),
     setting("REGENT_DRIVER_KEYS", Kind::List, "Public keys (minisign) whose signatures of drivers count: the keys themselves, and paths of files with keys.")
         .unset("signatures are shown, and not checked"),
+    setting("REGENT_DRIVER_WATCH", Kind::OneOf(&["auto", "notify", "poll"]), "How changes of the plugin directory are noticed: by the kernel's word (`notify`), by looking every 2 s (`poll`), or by looking where the directory is on a network file system and by the kernel's word elsewhere (`auto`).")
+        .default("auto", "the kernel is not told of what other machines change"),
+    setting("REGENT_DRIVER_REMOVAL_GRACE", Kind::Duration, "How long a driver serves on whose file was removed, or is no longer trusted.")
+        .default("10s", "a removal is often the first half of a replacement"),
     setting("REGENT_DRIVER_TIMEOUT", Kind::Duration, "How long one call of a driver may take.")
         .default("60s", "a slow registry with its retries"),
     setting("REGENT_INSECURE_REGISTRIES", Kind::List, "`host:port` of registries that are reached over plain HTTP or on loopback.")

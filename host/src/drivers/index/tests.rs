@@ -122,12 +122,23 @@ async fn files_are_seen_as_they_come_change_and_go_and_unfinished_ones_never() {
     }
     assert!(index.snapshot().entries.is_empty(), "it was looked at just now");
     tokio::time::advance(LOOK_EVERY).await;
+    assert!(index.snapshot().entries.is_empty(), "they may still be written");
+    assert!(index.is_settling());
+    tokio::time::advance(SETTLE).await;
     let first = index.snapshot();
+    assert!(!index.is_settling());
     assert_eq!(labels(&first), ["a.so", "b.so"]);
     assert!(first.entries.iter().all(|e| e.outcome.as_ref().is_err_and(|r| r.code == "not_elf")));
 
     fs::write(path("b.so"), "no library, but longer").unwrap();
     tokio::time::advance(LOOK_EVERY).await;
+    assert!(Arc::ptr_eq(&first, &index.snapshot()), "it may still be written");
+    tokio::time::advance(SETTLE / 2).await;
+    fs::write(path("b.so"), "no library, but longer still").unwrap();
+    assert!(Arc::ptr_eq(&first, &index.look_now()));
+    tokio::time::advance(SETTLE / 2).await;
+    assert!(Arc::ptr_eq(&first, &index.look_now()), "it was written to in between");
+    tokio::time::advance(SETTLE).await;
     let second = index.snapshot();
     assert!(Arc::ptr_eq(&first.entries[0], &second.entries[0]), "what did not change is not read again");
     assert!(!Arc::ptr_eq(&first.entries[1], &second.entries[1]));

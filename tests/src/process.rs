@@ -93,6 +93,13 @@ impl Process {
         }
     }
 
+    /// Waits until it has printed these words.
+    pub async fn wait_until_said(&mut self, words: &str) {
+        let log = self.log.clone();
+        let said = async || String::from_utf8_lossy(&std::fs::read(&log).unwrap()).contains(words);
+        self.wait_until(words, said).await;
+    }
+
     /// Waits until the port takes connections.
     pub async fn wait_for_port(&mut self, port: u16) {
         self.wait_until("listening", async || is_listening(port)).await;

@@ -1,5 +1,8 @@
 //! The plugin directory: what is refused and why, what is contained, and what may be dropped in.
 
+#[path = "drivers/live.rs"]
+mod live;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 

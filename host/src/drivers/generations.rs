@@ -97,9 +97,7 @@ impl Generations {
     /// The files as they are judged.
     fn files(&self) -> Snapshot {
         let judged = |entry: &Arc<Entry>| match entry.key().and_then(|key| self.failed.get(&key)) {
-            Some(failure) => {
-                Arc::new(Entry { outcome: Err(failure.refused.clone()), ..Entry::clone(entry) })
-            }
+            Some(failure) => Arc::new(Entry { outcome: Err(failure.refused.clone()), ..Entry::clone(entry) }),
             None => Arc::clone(entry),
         };
         Snapshot { entries: self.seen.entries.iter().map(judged).collect() }
@@ -112,7 +110,8 @@ impl Generations {
             let Ok(description) = &entry.outcome else { continue };
             if let Some(state) = decided.of(&description.name, entry.digest.as_ref()) {
                 let reason = state.reason().unwrap_or_default();
-                let outcome = Err(Refused::new(state.as_str(), format!("it is {}: {reason}", state.as_str())));
+                let outcome =
+                    Err(Refused::new(state.as_str(), format!("it is {}: {reason}", state.as_str())));
                 *entry = Arc::new(Entry { outcome, ..Entry::clone(entry) });
             }
         }

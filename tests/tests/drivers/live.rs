@@ -16,7 +16,7 @@ const FILE: &str = "libfixture_echo.so";
 const EVERY: Duration = Duration::from_millis(5);
 
 /// A connection of a tenant of its own, with more fields.
-fn tenant(name: &str, more: Value) -> Connection {
+fn tenant(name: &str, more: &Value) -> Connection {
     let mut fields = json!({
         "type": "fixture-echo", "registryBase": "echo.example", "username": name, "repositories": "a/b", "tags": "1",
     });
@@ -27,7 +27,7 @@ fn tenant(name: &str, more: Value) -> Connection {
 /// An agent with the first version of the driver, loaded.
 async fn agent_with_echo(plugins: &Path, environment: &[(&str, &str)]) -> Agent {
     let agent = Agent::start(plugins, environment).await;
-    assert_eq!(agent.get("/list", &tenant("first", json!({}))).await.expect(200), json!(["a/b"]));
+    assert_eq!(agent.get("/list", &tenant("first", &json!({}))).await.expect(200), json!(["a/b"]));
     agent
 }
 
@@ -141,7 +141,7 @@ async fn a_driver_is_upgraded_under_two_hundred_requests_a_second_and_none_fails
     // A call that is under way, and goes on over the change.
     let hold = plugins.path().join("hold");
     fs::write(&hold, "").unwrap();
-    let held = tenant("held", json!({ "hold": hold, "farewell": "goodbye" }));
+    let held = tenant("held", &json!({ "hold": hold, "farewell": "goodbye" }));
     let url = format!("{}/list", agent.url());
     let request = regent_tests::http::client().get(url).header("x-cr-credentials", held.encoded());
     let under_way = tokio::spawn(request.send());
@@ -176,7 +176,7 @@ async fn a_bad_upgrade_leaves_the_old_version_serving_and_says_so() {
     let plugins = plugin_directory(&["fixture-echo"]);
     let mut agent = agent_with_echo(plugins.path(), &[]).await;
     // A session that the next version would not take.
-    let picky = tenant("picky", json!({ "refusedBy": "0.2.0" }));
+    let picky = tenant("picky", &json!({ "refusedBy": "0.2.0" }));
     assert_eq!(agent.get("/list", &picky).await.status, 200);
     let good = bytes_of("fixture-echo-next");
     let library = b"libc.so.6\0";
@@ -250,7 +250,7 @@ async fn a_removed_driver_serves_on_for_a_while_and_then_no_more_until_it_is_bac
         &[("REGENT_DRIVER_REMOVAL_GRACE", "2s"), ("REGENT_DRIVER_WATCH", "poll")],
     )
     .await;
-    let list = async |agent: &Agent| -> Answer { agent.get("/list", &tenant("first", json!({}))).await };
+    let list = async |agent: &Agent| -> Answer { agent.get("/list", &tenant("first", &json!({}))).await };
 
     fs::remove_file(&path).unwrap();
     let reason = wait_for(&mut agent, "0.1.0", "retained").await;

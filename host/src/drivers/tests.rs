@@ -176,6 +176,11 @@ async fn what_is_loaded_are_the_bytes_that_were_judged_and_no_others() {
     let refused = reasons(&drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
     assert!(refused.contains("the file is being replaced"), "{refused}");
     put(plugins.path(), "harbor.so", &trusted);
+    for _ in 0..2 {
+        // Once it is seen, and once it is seen to stay.
+        tokio::time::advance(SETTLE).await;
+        drivers.list();
+    }
     tokio::time::resume(); // its thread is no part of the runtime, whose clock would run ahead
     let refused = reasons(&drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
     assert!(refused.contains("the dynamic linker refuses it"), "these are loaded: {refused}");

@@ -84,7 +84,7 @@ impl Load {
         let client = regent_tests::http::client();
         let url = format!("{}/list", agent.url());
         // Few of them, so that there are sessions that are used again, and ones that are opened.
-        let tenants: Vec<String> = (0..20).map(|i| tenant(&format!("t{i}"), json!({})).encoded()).collect();
+        let tenants: Vec<String> = (0..20).map(|i| tenant(&format!("t{i}"), &json!({})).encoded()).collect();
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&answered));
         let task = tokio::spawn(async move {
             let mut calls = tokio::task::JoinSet::new();
@@ -200,7 +200,7 @@ async fn a_bad_upgrade_leaves_the_old_version_serving_and_says_so() {
             let reason = wait_for(&mut agent, "0.2.0", "refused").await;
             assert!(reason.contains(words), "{reason}");
         }
-        for connection in [&picky, &tenant(&format!("new {n}"), json!({}))] {
+        for connection in [&picky, &tenant(&format!("new {n}"), &json!({}))] {
             assert_eq!(agent.get("/list", connection).await.expect(200), json!(["a/b"]), "{words}");
         }
         assert_eq!(change(&agent, "upgraded").await, 0);

@@ -46,7 +46,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the agent: serve the requests of a Broker Client (the default).
-    Serve,
+    Serve {
+        /// The process is a child of the one that starts it anew, and notes here which drivers run.
+        #[arg(long, value_name = "FILE", hide = true)]
+        running_drivers: Option<PathBuf>,
+    },
     /// Show the main job on a sample image: no registry, broker or network needed.
     Demo,
     /// List the repositories of a registry.
@@ -238,10 +242,12 @@ enum Compatibility {
 /// Runs the program. What is wrong is said on standard error, in one line.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments.command.unwrap_or(Command::Serve)) {
+    match run(arguments.command.unwrap_or(Command::Serve { running_drivers: None })) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::complain(&failure);
+            if failure.is_news() {
+                output::complain(&failure);
+            }
             failure.exit_code()
         }
     }
@@ -251,13 +257,13 @@ fn run(command: Command) -> Result<(), Failure> {
     // What serves many uses all processors. A command does one thing, whose computing has threads of its own: the bytes
     // that it moves stay on one thread then, and wake no other.
     let mut builder = match command {
-        Command::Serve | Command::Demo => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve { .. } | Command::Demo => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = builder.enable_all().build()?;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve => Box::pin(serve()).await,
+            Command::Serve { running_drivers } => Box::pin(serve(running_drivers)).await,
             Command::Demo => demo::run().await,
             Command::List(registry) => list::run(&registry).await,
             Command::Tags { repository, details, registry } => {
@@ -281,7 +287,16 @@ fn field(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-async fn serve() -> Result<(), Failure> {
+async fn serve(running_drivers: Option<PathBuf>) -> Result<(), Failure> {
     let settings = parts::settings()?;
-    Box::pin(crate::serve::run(settings)).await.map_err(|e| Failure::other(e.to_string()))
+    let outcome = match running_drivers {
+        None if settings.supervised => Box::pin(crate::serve::supervise(&settings)).await,
+        running => Box::pin(crate::serve::run(settings, running)).await.map(|()| 0),
+    };
+    match outcome {
+        Ok(0) => Ok(()),
+        // It has said why.
+        Ok(code) => Err(Failure::told(code)),
+        Err(error) => Err(Failure::other(error.to_string())),
+    }
 }

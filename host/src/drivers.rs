@@ -7,6 +7,7 @@
 
 mod bulkhead;
 mod change;
+mod crumbs;
 mod decisions;
 mod declared;
 mod document;
@@ -34,6 +35,7 @@ use regent_plugin_api::NativeDriver;
 use tokio::runtime::Handle;
 
 pub use change::DriverMetrics;
+pub use crumbs::{Crumbs, Suspect};
 pub use decisions::{Change, FILE as DECISIONS, decide};
 pub use document::DriverDocument;
 pub use error::{Error, FileReason};
@@ -93,6 +95,8 @@ pub struct DriversConfig {
     pub environment: Environment,
     /// What sessions keep of what they read.
     pub documents: Documents,
+    /// Where it is noted whose code runs, if someone reads it.
+    pub crumbs: Option<Arc<Crumbs>>,
 }
 
 impl DriversConfig {
@@ -122,6 +126,7 @@ impl DriversConfig {
             removal_grace: Self::DEFAULT_REMOVAL_GRACE,
             environment: Arc::new(|_| None),
             documents: Documents::default(),
+            crumbs: None,
         }
     }
 }
@@ -163,12 +168,13 @@ impl Drivers {
             index.add_native(*driver);
         }
         let sessions = Sessions::new(config.max_sessions, config.session_idle);
+        let crumbs = config.crumbs.clone();
         let shared = Shared {
             config,
             http,
             index,
             decided,
-            libraries: Libraries::default(),
+            libraries: Libraries::new(crumbs),
             sessions,
             generations: Mutex::default(),
             view: ArcSwap::default(),

@@ -34,4 +34,5 @@ pub mod seal;
 pub mod serve;
 pub mod shutdown;
 mod small_file;
+mod supervisor;
 pub mod telemetry;

@@ -14,6 +14,8 @@ use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::crash_point;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
+use crate::drivers::{Crumbs, DECISIONS, Drivers, DriversConfig, Trust, TrustPolicy, read_keys};
+use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
 use crate::drivers::{DECISIONS, Drivers, DriversConfig, Trust, TrustPolicy, read_keys};
 use crate::http::{
     CaBundle, ClientCertificate, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig,
@@ -26,6 +28,7 @@ use crate::seal::{KeyError, SealKeys};
 use crate::server::{Server, ServerError};
 use crate::settings::{CaptureCacheSettings, DriverTrust, Settings, create_private_dir, environment};
 use crate::shutdown::{self, Shutdown};
+use crate::supervisor;
 use crate::telemetry::{self, Metrics};
 use crate::worker::{WorkerParts, Workers};
 
@@ -73,6 +76,9 @@ pub enum Error {
     /// `REGENT_QUEUE`.
     #[error("REGENT_QUEUE: {0}")]
     Nats(NatsError),
+    /// The agent can't be started as a child process.
+    #[error("the agent can't be started as a child process: {0}")]
+    Child(std::io::Error),
     /// The program was stopped while it started.
     #[error("stopped while starting")]
     Stopped,
@@ -110,7 +116,7 @@ impl Fault for Error {
             | Self::SealKeys(_) => Class::Invalid,
             Self::SealKeyMissing(error) | Self::Queue(error) => error.class(),
             Self::NatsFile(error) | Self::Nats(error) => error.class(),
-            Self::Stopped | Self::Metrics(_) => Class::Internal,
+            Self::Child(_) | Self::Stopped | Self::Metrics(_) => Class::Internal,
         }
     }
 
@@ -128,7 +134,7 @@ impl Fault for Error {
             | Self::SealKeys(_) => "setting_invalid",
             Self::SealKeyMissing(error) | Self::Queue(error) => error.code(),
             Self::NatsFile(error) | Self::Nats(error) => error.code(),
-            Self::Stopped | Self::Metrics(_) => "internal",
+            Self::Child(_) | Self::Stopped | Self::Metrics(_) => "internal",
         }
     }
 }
@@ -190,12 +196,27 @@ pub fn drivers_config(settings: &Settings, cache: Option<&DiskCache>) -> Result<
     Ok(config)
 }
 
-/// Runs the agent until SIGTERM or SIGINT.
+/// Runs the agent as a child process, started anew when it crashes, until SIGTERM or SIGINT. Returns its exit code.
+///
+/// # Errors
+/// [`Error`]: it could not be started at all.
+pub async fn supervise(settings: &Settings) -> Result<u8, Error> {
+    telemetry::start_logging(settings.log);
+    make_data_dir(settings)?;
+    supervisor::run(&settings.data_dir).await.map_err(Error::Child)
+}
+
+/// Runs the agent until SIGTERM or SIGINT; as the child of one that starts it anew, with the file where it notes which
+/// drivers run.
 ///
 /// # Errors
 /// [`Error`]: it did not start.
-pub async fn run(settings: Settings) -> Result<(), Error> {
+pub async fn run(settings: Settings, running_drivers: Option<PathBuf>) -> Result<(), Error> {
     telemetry::start_logging(settings.log);
+    if running_drivers.is_some() {
+        // With its parent gone nobody could stop it. Where that can't be asked for, it is stopped by hand.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    }
     let (trigger, shutdown) = shutdown::channel();
     // The rest of the grace is for requests that run.
     let trigger = trigger.with_delay(settings.shutdown_delay.min(settings.shutdown_grace / 2));
@@ -206,7 +227,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
             tracing::error!(%error, "signals can't be received; the agent stops only when it is killed");
         }
     });
-    let outcome = Box::pin(run_until(settings, shutdown)).await;
+    let outcome = Box::pin(run_until(settings, running_drivers, shutdown)).await;
     signals.shutdown().await;
     drop(trigger);
     outcome
@@ -216,13 +237,21 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error`]: it did not start.
-pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Error> {
-    let path = settings.data_dir.clone();
-    create_private_dir(&path).map_err(|source| Error::DataDir { path, source })?;
+pub async fn run_until(
+    settings: Settings,
+    running_drivers: Option<PathBuf>,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    make_data_dir(&settings)?;
     let http = http_client(&settings)?;
     let metrics = Metrics::new(Some(http.metrics()))?;
     let cache = DiskCacheConfig::of(&settings, CaptureCacheSettings::DEFAULT_MAX_BYTES).map(DiskCache::open);
-    let drivers = Drivers::new(drivers_config(&settings, cache.as_ref())?, http.clone());
+    let mut drivers = drivers_config(&settings, cache.as_ref())?;
+    if let Some(path) = running_drivers {
+        let crumbs = Crumbs::create(&path).map_err(|source| Error::DataDir { path, source })?;
+        drivers.crumbs = Some(Arc::new(crumbs));
+    }
+    let drivers = Drivers::new(drivers, http.clone());
     if let Some(point) = settings.crash_point {
         tracing::warn!(point = point.name(), "the agent kills itself when it comes to this point");
         crash_point::choose(point);
@@ -303,6 +332,11 @@ pub async fn run_until(settings: Settings, shutdown: Shutdown) -> Result<(), Err
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+fn make_data_dir(settings: &Settings) -> Result<(), Error> {
+    let path = settings.data_dir.clone();
+    create_private_dir(&path).map_err(|source| Error::DataDir { path, source })
 }
 
 /// The queue, with what earlier runs left in it.

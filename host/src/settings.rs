@@ -87,6 +87,8 @@ pub struct Settings {
     pub driver_timeout: Duration,
     /// `REGENT_EGRESS`.
     pub egress: EgressLimit,
+    /// Whether the agent runs as a child that is started anew when it crashes.
+    pub supervised: bool,
     /// How changes of the plugin directory are noticed.
     pub driver_watch: Watch,
     /// How long a driver serves on whose file was removed.
@@ -246,17 +248,11 @@ impl Settings {
             max_image_size_bytes: read
                 .parsed("SNYK_MAX_IMAGE_SIZE_IN_BYTES", parse::positive)
                 .unwrap_or(2_147_483_648),
-            list_disabled: read.parsed("SNYK_DISABLE_LIST_REPOS", parse::switch).unwrap_or(false),
+            list_disabled: read.switch("SNYK_DISABLE_LIST_REPOS"),
             max_active_operations: read
                 .count("MAX_ACTIVE_OPERATIONS")
                 .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-            admission: AdmissionSettings {
-                min_free_disk_bytes: read
-                    .parsed("REGENT_MIN_FREE_DISK", parse::positive)
-                    .unwrap_or(256 << 20),
-                max_memory_bytes: read.parsed("REGENT_MAX_MEMORY", parse::positive),
-                max_requests: read.count("REGENT_MAX_REQUESTS").unwrap_or(512),
-            },
+            admission: read.admission(),
             queue_length: read.count("REGENT_QUEUE_LENGTH").unwrap_or(10_000),
             scan_deadline: read
                 .parsed("REGENT_SCAN_DEADLINE", parse::duration)
@@ -284,13 +280,8 @@ impl Settings {
             driver_bindings: read.bindings(),
             driver_trust: read.driver_trust(),
             driver_keys: read.driver_keys(),
-            driver_watch: read
-                .word("REGENT_DRIVER_WATCH", |w| match w {
-                    "notify" => Watch::Notify,
-                    "poll" => Watch::Poll,
-                    _ => Watch::Auto,
-                })
-                .unwrap_or_default(),
+            supervised: read.switch("REGENT_SUPERVISED"),
+            driver_watch: read.driver_watch(),
             driver_removal_grace: read
                 .parsed("REGENT_DRIVER_REMOVAL_GRACE", parse::duration)
                 .unwrap_or(crate::drivers::DriversConfig::DEFAULT_REMOVAL_GRACE),
@@ -573,6 +564,27 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             .filter(|n| n.starts_with("CR_"))
             .filter_map(|n| Some((n, SecretString::from(self.text(n)?))))
             .collect()
+    }
+
+    fn switch(&mut self, name: &'static str) -> bool {
+        self.parsed(name, parse::switch).unwrap_or(false)
+    }
+
+    fn admission(&mut self) -> AdmissionSettings {
+        AdmissionSettings {
+            min_free_disk_bytes: self.parsed("REGENT_MIN_FREE_DISK", parse::positive).unwrap_or(256 << 20),
+            max_memory_bytes: self.parsed("REGENT_MAX_MEMORY", parse::positive),
+            max_requests: self.count("REGENT_MAX_REQUESTS").unwrap_or(512),
+        }
+    }
+
+    fn driver_watch(&mut self) -> Watch {
+        let watch = self.word("REGENT_DRIVER_WATCH", |w| match w {
+            "notify" => Watch::Notify,
+            "poll" => Watch::Poll,
+            _ => Watch::Auto,
+        });
+        watch.unwrap_or_default()
     }
 
     fn log(&mut self) -> LogSettings {

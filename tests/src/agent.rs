@@ -84,6 +84,31 @@ impl Agent {
         self.get_with(path, &[("x-cr-credentials", &connection.encoded())]).await
     }
 
+    /// The same, for an agent that may end before it answers.
+    pub async fn try_get(&self, path: &str, connection: &Connection) -> Option<u16> {
+        let request = crate::http::client().get(format!("{}{path}", self.url()));
+        let answer = request.header("x-cr-credentials", connection.encoded()).send().await;
+        answer.ok().map(|answer| answer.status().as_u16())
+    }
+
+    /// The process that serves, where the agent runs as a child of itself.
+    ///
+    /// # Panics
+    /// When it has no child.
+    pub fn child(&self) -> rustix::process::Pid {
+        let parent = self.process.pid().as_raw_nonzero();
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+        let child =
+            children.split_whitespace().next().unwrap_or_else(|| panic!("no child:\n{}", self.output()));
+        rustix::process::Pid::from_raw(child.parse().unwrap()).unwrap()
+    }
+
+    /// Whether a supervised agent has noted that it is in the code of a driver.
+    pub fn is_inside(&self, driver: &str) -> bool {
+        let noted = std::fs::read_to_string(self.data.path().join("running-drivers")).unwrap_or_default();
+        noted.lines().any(|line| line.starts_with('!') && line.contains(driver))
+    }
+
     /// GET with any headers.
     pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = crate::http::client().get(format!("{}{path}", self.url()));

@@ -54,6 +54,16 @@ impl Failure {
         Self { code: "failed".to_owned(), message: message.into(), exit: 1 }
     }
 
+    /// A failure that another process has told of, with its exit code.
+    pub(super) fn told(exit: u8) -> Self {
+        Self { code: String::new(), message: String::new(), exit }
+    }
+
+    /// Whether it is still to be told of.
+    pub(super) fn is_news(&self) -> bool {
+        !self.message.is_empty()
+    }
+
     /// The exit code.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit)

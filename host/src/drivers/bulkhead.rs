@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::Error;
+use super::crumbs::{Crumb, Note};
 
 /// Calls of one driver at once; more wait for their turn.
 const MAX_IN_FLIGHT: usize = 64;
@@ -32,6 +33,7 @@ type Job = BoxFuture<'static, ()>;
 /// The place where one driver runs.
 pub(super) struct Bulkhead {
     driver: String,
+    note: Option<Note>,
     // std, since it is held for a few instructions and never over an await.
     state: Mutex<State>,
 }
@@ -52,12 +54,36 @@ pub(crate) struct Lane {
 }
 
 /// Counts up when the thread enters a driver's code and when it leaves it: an odd number that stays is a stuck thread.
-#[derive(Default)]
-struct Beats(AtomicU64);
+struct Beats {
+    count: AtomicU64,
+    /// Where the same is noted for who has to say why the process has ended.
+    crumb: Option<Crumb>,
+}
+
+impl Beats {
+    fn enter(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        if let Some(crumb) = &self.crumb {
+            crumb.enter();
+        }
+    }
+
+    fn leave(&self) {
+        if let Some(crumb) = &self.crumb {
+            crumb.leave();
+        }
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+}
 
 impl Bulkhead {
     pub(super) fn new(driver: &str) -> Self {
-        Self { driver: driver.to_owned(), state: Mutex::new(State { lane: None, replaced: 0 }) }
+        Self { driver: driver.to_owned(), note: None, state: Mutex::new(State { lane: None, replaced: 0 }) }
+    }
+
+    /// The same, noting when a thread of it is in the driver's code.
+    pub(super) fn noted(self, note: Option<Note>) -> Self {
+        Self { note, ..self }
     }
 
     /// The thread that serves now. Starts it if there is none.
@@ -69,7 +95,7 @@ impl Bulkhead {
         if let Some(lane) = &state.lane {
             return Ok(Arc::clone(lane));
         }
-        let lane = Arc::new(Lane::start(&self.driver)?);
+        let lane = Arc::new(Lane::start(&self.driver, self.note.as_ref())?);
         state.lane = Some(Arc::clone(&lane));
         Ok(lane)
     }
@@ -138,7 +164,7 @@ impl Bulkhead {
                 Error::Wedged { driver }
             });
         }
-        let beat = lane.beats.0.load(Ordering::Acquire);
+        let beat = lane.beats.count.load(Ordering::Acquire);
         let mut seen = lane.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match *seen {
@@ -173,9 +199,9 @@ impl Bulkhead {
 }
 
 impl Lane {
-    fn start(driver: &str) -> Result<Self, Error> {
+    fn start(driver: &str, note: Option<&Note>) -> Result<Self, Error> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let beats = Arc::new(Beats::default());
+        let beats = Arc::new(Beats { count: AtomicU64::new(0), crumb: note.and_then(Note::line) });
         let failed = |e: &std::io::Error| Error::Call {
             driver: driver.to_owned(),
             error: CallError::new(
@@ -243,14 +269,14 @@ impl Future for Counted {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let Some(mut job) = self.job.take() else { return Poll::Ready(()) };
-        self.beats.0.fetch_add(1, Ordering::AcqRel);
+        self.beats.enter();
         let ended = catch_unwind(AssertUnwindSafe(|| job.as_mut().poll(context).is_ready()));
         if let Ok(false) = ended {
             self.job = Some(job);
         } else if catch_unwind(AssertUnwindSafe(|| drop(job))).is_err() || ended.is_err() {
             tracing::error!("a driver's call panicked outside of its guards");
         }
-        self.beats.0.fetch_add(1, Ordering::AcqRel);
+        self.beats.leave();
         if self.job.is_some() { Poll::Pending } else { Poll::Ready(()) }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use regent_plugin_api::load::{FilePolicy, LibraryFile};
 use tokio::sync::OnceCell;
 
+use super::crumbs::Crumbs;
 use super::error::{Error, FileReason};
 use super::index::{Entry, Key, Source};
 use super::loaded::LoadedDriver;
@@ -14,8 +15,9 @@ use super::loaded::LoadedDriver;
 pub(super) const MAX_LOADED: usize = 64;
 
 /// What was loaded so far, by the bytes.
-#[derive(Default)]
 pub(super) struct Libraries {
+    /// Where it is noted whose code runs.
+    crumbs: Option<Arc<Crumbs>>,
     // std, since it is held for a few instructions; the cells are awaited outside of it.
     loaded: Mutex<HashMap<Key, LoadCell>>,
 }
@@ -56,6 +58,10 @@ pub(super) const TOO_MANY: &str =
     "too many libraries were loaded since the start: restart the agent to have this one";
 
 impl Libraries {
+    pub(super) fn new(crumbs: Option<Arc<Crumbs>>) -> Self {
+        Self { crumbs, loaded: Mutex::default() }
+    }
+
     /// The driver of an entry, loaded now if it was not before.
     pub(super) async fn get(&self, entry: &Entry, key: &Key) -> Result<Arc<LoadedDriver>, Unavailable> {
         let cell = {
@@ -65,7 +71,7 @@ impl Libraries {
             }
             Arc::clone(loaded.entry(key.clone()).or_default())
         };
-        let outcome = cell.get_or_try_init(|| load(entry, key)).await?;
+        let outcome = cell.get_or_try_init(|| self.load(entry, key)).await?;
         outcome.clone().map_err(Unavailable::Refused)
     }
 
@@ -79,31 +85,35 @@ impl Libraries {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.iter().filter(|(key, cell)| matches!(key, Key::Bytes(_)) && cell.initialized()).count()
     }
-}
 
-/// The outer error is of the moment, the inner one of the library.
-async fn load(entry: &Entry, key: &Key) -> Result<Result<Arc<LoadedDriver>, FileReason>, Unavailable> {
-    let (path, directory) = match &entry.source {
-        Source::Native(driver) => return Ok(Ok(Arc::new(LoadedDriver::native(*driver)))),
-        Source::File { path, directory } => (path.clone(), directory.clone()),
-    };
-    // The bytes are read again, and have to be the ones that were judged.
-    let read = move || LibraryFile::read(&path, &FilePolicy::in_directory(directory));
-    let file = match tokio::task::spawn_blocking(read).await {
-        Ok(Ok(file)) if Key::Bytes(file.digest().clone()) == *key => file,
-        _ => return Err(Unavailable::Replaced),
-    };
-    let name = file.description().name.clone();
-    let refusal = match LoadedDriver::load(file).await {
-        Ok(Ok(driver)) => {
-            tracing::info!(driver = %name, version = %driver.description().version, "driver loaded");
-            return Ok(Ok(Arc::new(driver)));
-        }
-        Ok(Err(refusal)) => refusal.to_string(),
-        // Its initializers hang: another try would cost another thread.
-        Err(error @ Error::TimedOut { .. }) => error.to_string(),
-        Err(error) => return Err(Unavailable::Failed(error)),
-    };
-    tracing::warn!(driver = %name, reason = %refusal, "driver refused");
-    Ok(Err(FileReason { file: entry.label(), reason: refusal }))
+    /// The outer error is of the moment, the inner one of the library.
+    async fn load(
+        &self,
+        entry: &Entry,
+        key: &Key,
+    ) -> Result<Result<Arc<LoadedDriver>, FileReason>, Unavailable> {
+        let (path, directory) = match &entry.source {
+            Source::Native(driver) => return Ok(Ok(Arc::new(LoadedDriver::native(*driver)))),
+            Source::File { path, directory } => (path.clone(), directory.clone()),
+        };
+        // The bytes are read again, and have to be the ones that were judged.
+        let read = move || LibraryFile::read(&path, &FilePolicy::in_directory(directory));
+        let file = match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(file)) if Key::Bytes(file.digest().clone()) == *key => file,
+            _ => return Err(Unavailable::Replaced),
+        };
+        let name = file.description().name.clone();
+        let refusal = match LoadedDriver::load(file, self.crumbs.as_ref()).await {
+            Ok(Ok(driver)) => {
+                tracing::info!(driver = %name, version = %driver.description().version, "driver loaded");
+                return Ok(Ok(Arc::new(driver)));
+            }
+            Ok(Err(refusal)) => refusal.to_string(),
+            // Its initializers hang: another try would cost another thread.
+            Err(error @ Error::TimedOut { .. }) => error.to_string(),
+            Err(error) => return Err(Unavailable::Failed(error)),
+        };
+        tracing::warn!(driver = %name, reason = %refusal, "driver refused");
+        Ok(Err(FileReason { file: entry.label(), reason: refusal }))
+    }
 }

@@ -8,6 +8,7 @@ use regent_plugin_api::{Description, DynDriver, NativeDriver, Settings};
 
 use super::Error;
 use super::bulkhead::Bulkhead;
+use super::crumbs::{Crumbs, Note, Suspect};
 use super::services::SharedServices;
 use super::session::Session;
 
@@ -32,9 +33,19 @@ impl LoadedDriver {
     ///
     /// # Errors
     /// The inner one: the library's refusal.
-    pub(super) async fn load(file: LibraryFile) -> Result<Result<Self, Refusal>, Error> {
+    pub(super) async fn load(
+        file: LibraryFile,
+        crumbs: Option<&Arc<Crumbs>>,
+    ) -> Result<Result<Self, Refusal>, Error> {
         let description = file.description().clone();
-        let bulkhead = Bulkhead::new(&description.name);
+        let suspect = Suspect {
+            driver: description.name.clone(),
+            version: description.version.to_string(),
+            file: file.path().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+            digest: file.digest().clone(),
+        };
+        let note = crumbs.map(|crumbs| Note { crumbs: Arc::clone(crumbs), suspect });
+        let bulkhead = Bulkhead::new(&description.name).noted(note);
         let lane = bulkhead.lane()?;
         let loaded = bulkhead.run(&lane, LOAD_TIMEOUT, async move { load(&file) }).await?;
         Ok(loaded.map(|library| Self { description, code: Code::Library(Arc::new(library)), bulkhead }))

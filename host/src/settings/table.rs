@@ -149,6 +149,8 @@ pub const SETTINGS: &[Setting] = &[
         .default("10s", "a removal is often the first half of a replacement"),
     setting("REGENT_DRIVER_TIMEOUT", Kind::Duration, "How long one call of a driver may take.")
         .default("60s", "a slow registry with its retries"),
+    setting("REGENT_SUPERVISED", Kind::Switch, "Runs the agent as a child process that is started anew when it crashes; the driver whose code ran is quarantined.")
+        .default("false", "the orchestrator starts it anew, with the same drivers"),
     setting("REGENT_INSECURE_REGISTRIES", Kind::List, "`host:port` of registries that are reached over plain HTTP or on loopback.")
         .unset("HTTPS only"),
     setting("REGENT_EGRESS", Kind::List, "`host` or `host:port` (`*.example.com` for all below) that drivers may reach, of those that they declare; `driver=host` for one driver alone. Registries and the hosts that they send for content have to be among them.")

@@ -55,6 +55,9 @@ async fn a_file_counts_as_signed_by_a_trusted_key_over_its_own_bytes() {
     for (signature, code, state) in rows {
         // A signature that comes or changes is noticed like a library.
         put(plugins.path(), "harbor.so.minisig", signature.as_bytes());
+        // Seen now, and counts when it has stayed as it is.
+        signed.look_now();
+        shown.look_now();
         tokio::time::advance(LOOK_EVERY).await;
         assert_eq!(verdict(&signed), (code.map(str::to_owned), state, true), "{signature}");
         assert_eq!(verdict(&shown), (None, state, true), "looked at, and not asked for");
@@ -81,6 +84,7 @@ async fn a_file_counts_as_pinned_when_its_bytes_stand_in_a_safe_lock() {
     ];
     for (i, (change, code)) in rows.into_iter().enumerate() {
         change();
+        index.look_now();
         tokio::time::advance(LOOK_EVERY).await;
         assert_eq!(verdict(&index).0.as_deref(), code, "row {i}");
     }

@@ -15,8 +15,6 @@ use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
 use crate::crash_point;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::drivers::{Crumbs, DECISIONS, Drivers, DriversConfig, Trust, TrustPolicy, read_keys};
-use crate::http::{CaBundle, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig};
-use crate::drivers::{DECISIONS, Drivers, DriversConfig, Trust, TrustPolicy, read_keys};
 use crate::http::{
     CaBundle, ClientCertificate, HttpClient, HttpConfig, HttpError, InvalidRegistry, ProxyConfig,
 };

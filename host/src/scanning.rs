@@ -276,7 +276,9 @@ async fn analyze_layers(
         layers.progress().event(ProgressEvent::Analyzing);
         let (given, own, interest) = (read.captured.clone(), limits.clone(), Arc::clone(interest));
         let is_last = round == MAX_ROUNDS;
-        let step = layers.readers().run(move |_| {
+        // Not by the thread that has read the layers: in what the allocator has for that one, findings would lie between
+        // captures, and a large image would take a tenth more memory.
+        let step = tokio::task::spawn_blocking(move || {
             let (overlay, missing) = Overlay::new(&given, &own);
             if missing.is_empty() || is_last {
                 let mut findings = analyze(&overlay, &interest);
@@ -286,7 +288,7 @@ async fn analyze_layers(
                 Step::Again(missing)
             }
         });
-        match step.await? {
+        match step.await.map_err(|_| Error::Stopped)? {
             Step::Findings(mut findings) => {
                 findings.place_layers(&read.places);
                 return Ok(*findings);

@@ -138,7 +138,7 @@ fn quarantine(data_dir: &Path, suspect: &Suspect, how: &str) {
             tracing::error!(driver, version, file, %digest, how, "a driver took the agent down and is quarantined");
         }
         Err(error) => {
-            tracing::error!(driver, %error, how, "a driver took the agent down and can't be quarantined")
+            tracing::error!(driver, %error, how, "a driver took the agent down and can't be quarantined");
         }
     }
 }

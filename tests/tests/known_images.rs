@@ -203,7 +203,11 @@ async fn a_known_image_is_reported_as_it_is_asked_for_each_time() {
     let first = scene.scan(&agent, "1", &scene.connection).await;
     let same = scene.scan(&agent, "other-tag", &scene.connection).await;
     let text = |scanned: &Scanned| Value::from(scanned.results.clone()).to_string();
-    assert!(text(&same).contains("team/app:other-tag") && !text(&same).contains("team/app:1"), "{}", text(&same));
+    assert!(
+        text(&same).contains("team/app:other-tag") && !text(&same).contains("team/app:1"),
+        "{}",
+        text(&same)
+    );
     assert_eq!(text(&same).replace("other-tag", "1"), text(&first));
 
     let options = json!({ "exclude-app-vulns": "true" });

@@ -1,11 +1,14 @@
 //! Threads that read layers.
 //!
 //! They compute for as long as a layer takes, as many as there are layers under way, and are not tokio's: at a lower
-//! priority, such that requests are answered and downloads go on while all processors inflate; and with buffers that go
-//! from one layer to the next.
+//! priority, such that requests are answered and downloads go on while all processors inflate; and each with buffers that
+//! it has for one layer after the other. One that has nothing to do takes what comes next, before there is another one:
+//! what the allocator holds for a thread that has ended is not always there for the next.
 
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use regent_scan::Buffers;
 use rustix::process::setpriority_process;
@@ -16,17 +19,27 @@ use super::Error;
 
 /// What the kernel's scheduler takes from their weight (setpriority(2)): beside another thread they get a tenth.
 const NICE: i32 = 10;
-/// Buffers that are kept for later.
-const KEPT: usize = 4;
+/// How long one waits for the next layer before it ends.
+const IDLE: Duration = Duration::from_secs(10);
 
-/// Starts them, and keeps their buffers. Cheap to clone; clones share the buffers.
-#[derive(Debug, Clone, Default)]
+/// Starts them as they are needed. Cheap to clone; clones share them.
+#[derive(Clone, Default)]
 pub(super) struct Readers {
-    spare: Arc<Mutex<Vec<Buffers>>>,
+    idle: Arc<Mutex<Vec<Idle>>>,
 }
 
+/// A thread that has nothing to do.
+struct Idle {
+    thread: ThreadId,
+    jobs: SyncSender<Job>,
+}
+
+/// Something to be done. What comes of it is told when the thread is free for the next.
+type Job = Box<dyn FnOnce(&mut Buffers) -> Answer + Send>;
+type Answer = Box<dyn FnOnce() + Send>;
+
 impl Readers {
-    /// Does something on a thread of its own. It goes on when the future is dropped: what it reads from has to end.
+    /// Does something on one of them. It goes on when the future is dropped: what it reads from has to end.
     ///
     /// # Errors
     /// [`Error::Stopped`] where there can be no thread, or it has panicked.
@@ -35,42 +48,85 @@ impl Readers {
         work: impl FnOnce(&mut Buffers) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (sender, outcome) = oneshot::channel();
-        let spare = Arc::clone(&self.spare);
-        let body = move || {
-            // Refused by some sandboxes; then it runs as any other thread.
-            let _ = setpriority_process(Some(gettid()), NICE);
-            let kept = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut buffers = kept().pop().unwrap_or_default();
-            let done = work(&mut buffers);
-            let mut kept = kept();
-            if kept.len() < KEPT {
-                kept.push(buffers);
-            }
-            drop(kept);
-            let _ = sender.send(done); // nobody waits for it any more
-        };
-        thread::Builder::new().name("reader".to_owned()).spawn(body).map_err(|_| Error::Stopped)?;
+        let job = Box::new(move |buffers: &mut Buffers| {
+            let done = work(buffers);
+            let answer = move || drop(sender.send(done)); // nobody may be waiting any more
+            Box::new(answer) as Answer
+        });
+        self.give(job)?;
         outcome.await.map_err(|_| Error::Stopped)
+    }
+
+    fn give(&self, job: Job) -> Result<(), Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let job = match idle {
+            None => job,
+            Some(idle) => match idle.jobs.send(job) {
+                Ok(()) => return Ok(()),
+                Err(returned) => returned.0,
+            },
+        };
+        let others = Arc::clone(&self.idle);
+        let body = move || work_off(job, &others);
+        thread::Builder::new().name("reader".to_owned()).spawn(body).map(drop).map_err(|_| Error::Stopped)
+    }
+}
+
+/// A thread's life: the first job, then those that come while it waits among the idle ones.
+fn work_off(first: Job, idle: &Mutex<Vec<Idle>>) {
+    // Refused by some sandboxes; then it runs as any other thread.
+    let _ = setpriority_process(Some(gettid()), NICE);
+    let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+    let (sender, jobs) = mpsc::sync_channel(1);
+    let thread = thread::current().id();
+    let mut buffers = Buffers::default();
+    let mut job = first;
+    loop {
+        let answer = job(&mut buffers);
+        idle().push(Idle { thread, jobs: sender.clone() });
+        answer();
+        job = if let Ok(next) = jobs.recv_timeout(IDLE) {
+            next
+        } else {
+            let mut idle = idle();
+            if let Some(own) = idle.iter().position(|idle| idle.thread == thread) {
+                idle.remove(own);
+                return;
+            }
+            // Somebody has chosen it in this moment.
+            drop(idle);
+            let Ok(next) = jobs.recv() else { return };
+            next
+        };
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::getpriority_process;
+
     use super::*;
 
     #[tokio::test]
-    async fn work_is_done_at_a_lower_priority_and_a_panic_is_no_answer() {
+    async fn work_is_done_at_a_lower_priority_by_a_thread_that_does_the_next_one_as_well() {
         let readers = Readers::default();
-        let nice =
-            readers.run(|_| rustix::process::getpriority_process(Some(gettid())).unwrap()).await.unwrap();
-        assert!(nice >= NICE, "{nice}");
-        assert_eq!(
-            rustix::process::getpriority_process(Some(gettid())).unwrap().max(0),
-            0,
-            "this one's is as it was"
-        );
-        assert_eq!(readers.spare.lock().unwrap().len(), 1);
+        let nice = || getpriority_process(Some(gettid())).unwrap();
+        let (own, before) = (thread::current().id(), nice());
+        let (first, theirs) = readers.run(move |_| (thread::current().id(), nice())).await.unwrap();
+        assert!(theirs > before || theirs == NICE, "{theirs}");
+        assert_eq!(nice(), before, "this one's is as it was");
+        for _ in 0..10 {
+            assert_eq!(readers.run(|_| thread::current().id()).await.unwrap(), first);
+        }
+        assert_ne!(own, first);
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_no_answer_and_costs_nobody_else_anything() {
+        let readers = Readers::default();
         let panicked = readers.run(|_| -> u8 { panic!("on purpose") }).await;
         assert!(matches!(panicked, Err(Error::Stopped)));
+        let side_by_side = tokio::join!(readers.run(|_| 1), readers.run(|_| 2));
+        assert!(matches!(side_by_side, (Ok(1), Ok(2))));
     }
 }

@@ -21,6 +21,7 @@ use crate::jobs::LEASE;
 use crate::seal::KeySource;
 
 mod document;
+mod drivers;
 mod nats;
 mod parse;
 mod table;
@@ -507,56 +508,6 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
         })
     }
 
-    fn bindings(&mut self) -> BTreeMap<String, String> {
-        let pairs = self.parsed("REGENT_DRIVER_BINDINGS", |t| {
-            parse::list(t)
-                .iter()
-                .map(|pair| match pair.split_once('=') {
-                    Some((t, d)) if !t.is_empty() && !d.is_empty() => {
-                        Ok((t.to_ascii_lowercase(), d.to_owned()))
-                    }
-                    _ => Err(format!("must hold pairs such as harbor-cr=harbor, not {pair}")),
-                })
-                .collect::<Result<_, _>>()
-        });
-        pairs.unwrap_or_default()
-    }
-
-    fn client_certificates(&mut self) -> Vec<(String, PathBuf)> {
-        let pairs = self.parsed("REGENT_CLIENT_CERTIFICATES", |t| {
-            parse::list(t)
-                .iter()
-                .map(|pair| match pair.split_once('=') {
-                    Some((host, file)) if !host.is_empty() && !file.is_empty() => {
-                        Ok((host.to_ascii_lowercase(), PathBuf::from(file)))
-                    }
-                    _ => Err(format!(
-                        "must hold pairs such as registry.example.com=/etc/regent/client.pem, not {pair}"
-                    )),
-                })
-                .collect::<Result<_, _>>()
-        });
-        pairs.unwrap_or_default()
-    }
-
-    fn driver_trust(&mut self) -> DriverTrust {
-        let trust = self.word("REGENT_DRIVER_TRUST", |w| match w {
-            "pinned" => DriverTrust::Pinned,
-            "signed" => DriverTrust::Signed,
-            _ => DriverTrust::Directory,
-        });
-        trust.unwrap_or(DriverTrust::Directory)
-    }
-
-    fn driver_keys(&mut self) -> Vec<String> {
-        let keys = self.text("REGENT_DRIVER_KEYS").map(|t| parse::list(&t)).unwrap_or_default();
-        if keys.is_empty() && (self.lookup)("REGENT_DRIVER_TRUST").is_some_and(|t| t.trim() == "signed") {
-            self.faults
-                .push(("REGENT_DRIVER_KEYS", "must be set where REGENT_DRIVER_TRUST is signed".to_owned()));
-        }
-        keys
-    }
-
     fn own_connection(&mut self) -> BTreeMap<&'static str, SecretString> {
         SETTINGS
             .iter()
@@ -576,15 +527,6 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
             max_memory_bytes: self.parsed("REGENT_MAX_MEMORY", parse::positive),
             max_requests: self.count("REGENT_MAX_REQUESTS").unwrap_or(512),
         }
-    }
-
-    fn driver_watch(&mut self) -> Watch {
-        let watch = self.word("REGENT_DRIVER_WATCH", |w| match w {
-            "notify" => Watch::Notify,
-            "poll" => Watch::Poll,
-            _ => Watch::Auto,
-        });
-        watch.unwrap_or_default()
     }
 
     fn log(&mut self) -> LogSettings {

@@ -42,8 +42,12 @@ const TOLERATED: (&str, &str, &[&str]) = ("regent-driver-ecr", "tokio", &["defau
 /// Crates that the synchronous core may not link.
 const NOT_BELOW_THE_LAYER: [&str; 4] = ["tokio", "futures-util", "reqwest", "hyper"];
 
+/// Of what is built here: a crate that is only for a browser is not linked.
 fn metadata() -> cargo_metadata::Metadata {
-    cargo_metadata::MetadataCommand::new().manifest_path(workspace().join("Cargo.toml")).exec().unwrap()
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut command = cargo_metadata::MetadataCommand::new();
+    command.manifest_path(workspace().join("Cargo.toml"));
+    command.other_options(["--filter-platform".to_owned(), platform]).exec().unwrap()
 }
 
 fn matches(pattern: &str, name: &str) -> bool {

@@ -202,7 +202,7 @@ fn not_pinned(lock: &Result<Lock, String>, file: &LibraryFile) -> Option<Refused
             file.digest(),
             Lock::FILE
         ),
-        Err(reason) => reason.clone(),
+        Err(reason) => format!("{reason}; `regent drivers pin` writes one, if you trust the files there"),
     };
     Some(Refused::new("not_pinned", reason))
 }

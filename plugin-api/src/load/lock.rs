@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use regent_oci::Digest;
+use regent_oci::{Algorithm, Digest};
 
 /// The pinned files of one plugin directory, as `sha256sum` writes them: a digest in hex, blanks and a file name on each
 /// line. Bytes are pinned, names are for people. Comments, from `#` on at the begin of a line, are kept.
@@ -59,11 +59,13 @@ impl Lock {
     pub fn parse(text: &str) -> Result<Self, LockError> {
         let lines = text.lines().enumerate().map(|(i, line)| {
             if line.trim().is_empty() || line.starts_with('#') {
-                return Ok(Line::Other(line.to_owned()));
+                return Ok(Line::Other(line.trim_end().to_owned()));
             }
             let (digest, name) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
             let text = if digest.contains(':') { digest.to_owned() } else { format!("sha256:{digest}") };
-            let digest = text.parse().map_err(|_| LockError { line: i + 1 })?;
+            let digest: Option<Digest> = text.parse().ok();
+            let digest = digest.filter(|digest| digest.algorithm() == Algorithm::Sha256);
+            let digest = digest.ok_or(LockError { line: i + 1 })?;
             // A star before the name says that `sha256sum` read the file as it is.
             let name = name.trim_start();
             Ok(Line::Pin(Pin { digest, name: name.strip_prefix('*').unwrap_or(name).to_owned() }))
@@ -119,7 +121,12 @@ impl fmt::Display for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.lines {
             match line {
-                Line::Pin(pin) => writeln!(f, "{}  {}", pin.digest.hex(), pin.name)?,
+                Line::Pin(pin) => {
+                    // A name that begins with a star or a blank needs the star that is taken off.
+                    let is_bare = !pin.name.starts_with(|c: char| c == '*' || c.is_whitespace());
+                    let mark = if is_bare { ' ' } else { '*' };
+                    writeln!(f, "{} {mark}{}", pin.digest.hex(), pin.name)?;
+                }
                 Line::Other(text) => writeln!(f, "{text}")?,
             }
         }
@@ -143,10 +150,18 @@ mod tests {
         let pins: Vec<_> = lock.pins().map(|p| (p.digest.clone(), p.name.as_str())).collect();
         assert_eq!(pins, [(a.clone(), "lib a.so"), (b.clone(), "b.so"), (a.clone(), "")]);
         assert!(lock.contains(&a) && lock.contains(&b) && !lock.contains(&digest("c")));
-        for (broken, line) in [("nonsense", 1), ("# x\n\n  12ab  x.so", 3), ("sha512:00  x.so", 1)] {
+        let sha512 = format!("sha512:{}  x.so", "0".repeat(128));
+        for (broken, line) in [("nonsense", 1), ("# x\n\n  12ab  x.so", 3), (sha512.as_str(), 1)] {
             assert_eq!(Lock::parse(broken), Err(LockError { line }), "{broken}");
         }
         assert_eq!(Lock::parse(&lock.to_string()), Ok(lock));
+        let comment = Lock::parse("# ours \r").unwrap();
+        assert_eq!(Lock::parse(&comment.to_string()), Ok(comment));
+        for name in ["*c.so", " c.so"] {
+            let odd = Lock::parse(&format!("{} *{name}\n", a.hex())).unwrap();
+            assert_eq!(odd.pins().next().map(|pin| pin.name.as_str()), Some(name));
+            assert_eq!(Lock::parse(&odd.to_string()), Ok(odd));
+        }
     }
 
     #[test]

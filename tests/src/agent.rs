@@ -103,12 +103,6 @@ impl Agent {
         rustix::process::Pid::from_raw(child.parse().unwrap()).unwrap()
     }
 
-    /// Whether a supervised agent has noted that it is in the code of a driver.
-    pub fn is_inside(&self, driver: &str) -> bool {
-        let noted = std::fs::read_to_string(self.data.path().join("running-drivers")).unwrap_or_default();
-        noted.lines().any(|line| line.starts_with('!') && line.contains(driver))
-    }
-
     /// GET with any headers.
     pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = crate::http::client().get(format!("{}{path}", self.url()));

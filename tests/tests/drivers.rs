@@ -1,5 +1,7 @@
 //! The plugin directory: what is refused and why, what is contained, and what may be dropped in.
 
+#[path = "drivers/crash.rs"]
+mod crash;
 #[path = "drivers/live.rs"]
 mod live;
 

@@ -4,6 +4,7 @@
 //! there: at least once, each under one idempotency key.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use regent_report::ScanResult;
@@ -75,22 +76,11 @@ impl fmt::Debug for Callback {
 /// [`fitting_bodies`].
 pub fn bodies(operation: &Operation, texts: &[String], summary: &Summary) -> Option<Vec<(Part, Bytes)>> {
     let about = About::of(operation);
-    let body = |texts: &[String]| {
-        let body = wire::written(&about, texts);
-        (body.len() <= MAX_CALLBACK_BYTES).then(|| Bytes::from(body))
+    let body = |some: Range<usize>| {
+        let body = wire::written(&about, texts.get(some).unwrap_or_default());
+        if body.len() <= MAX_CALLBACK_BYTES { Ok(body) } else { Err(()) }
     };
-    match operation.request.kind {
-        OperationKind::Pull => Some(Vec::new()),
-        OperationKind::Discover => Some(vec![(Part::Dependencies, body(texts)?)]),
-        OperationKind::Scan => {
-            let mut bodies = Vec::with_capacity(texts.len() + 1);
-            for (number, text) in texts.iter().enumerate() {
-                bodies.push((Part::Result(number), body(std::slice::from_ref(text))?));
-            }
-            bodies.push((Part::Done, wire::succeeded(&about, summary).into()));
-            Some(bodies)
-        }
-    }
+    outcome(operation, texts.len(), summary, body).ok()
 }
 
 /// A result as it is written into bodies: JSON in ASCII, up to some MiB. Not for a thread that has others waiting.
@@ -108,20 +98,29 @@ pub fn fitting_bodies(
     summary: &Summary,
 ) -> Result<Vec<(Part, Bytes)>, ResultTooLarge> {
     let about = About::of(operation);
+    let n_results = results.len();
+    let body = |some: Range<usize>| {
+        fit::fit(results.get_mut(some).unwrap_or_default(), |some| wire::results(&about, some))
+    };
+    outcome(operation, n_results, summary, body)
+}
+
+/// The parts of an outcome, each with the body of some of the results.
+fn outcome<E>(
+    operation: &Operation,
+    n_results: usize,
+    summary: &Summary,
+    mut body: impl FnMut(Range<usize>) -> Result<String, E>,
+) -> Result<Vec<(Part, Bytes)>, E> {
     match operation.request.kind {
         OperationKind::Pull => Ok(Vec::new()),
-        OperationKind::Discover => {
-            let body = fit::fit(results, |results| wire::dependencies(&about, results))?;
-            Ok(vec![(Part::Dependencies, body.into())])
-        }
+        OperationKind::Discover => Ok(vec![(Part::Dependencies, body(0..n_results)?.into())]),
         OperationKind::Scan => {
-            let mut bodies = Vec::with_capacity(results.len() + 1);
-            for (number, result) in results.iter_mut().enumerate() {
-                let one = std::slice::from_mut(result);
-                let body = fit::fit(one, |one| wire::result(&about, one))?;
-                bodies.push((Part::Result(number), body.into()));
+            let mut bodies = Vec::with_capacity(n_results + 1);
+            for number in 0..n_results {
+                bodies.push((Part::Result(number), body(number..number + 1)?.into()));
             }
-            bodies.push((Part::Done, wire::succeeded(&about, summary).into()));
+            bodies.push((Part::Done, wire::succeeded(&About::of(operation), summary).into()));
             Ok(bodies)
         }
     }

@@ -105,11 +105,6 @@ impl From<&Summary> for Durations {
     }
 }
 
-/// One result of several.
-pub(super) fn result(about: &About, one: &[ScanResult]) -> String {
-    json(&Results { about, scan_results: one })
-}
-
 /// Results that were written before, each as JSON; one of several, or all at once.
 pub(super) fn written(about: &About, texts: &[String]) -> String {
     let mut body = json(about);
@@ -130,8 +125,8 @@ pub(super) fn text(result: &ScanResult) -> String {
     json(result)
 }
 
-/// All results at once.
-pub(super) fn dependencies(about: &About, results: &[ScanResult]) -> String {
+/// One result of several, or all at once.
+pub(super) fn results(about: &About, results: &[ScanResult]) -> String {
     json(&Results { about, scan_results: results })
 }
 
@@ -179,9 +174,9 @@ mod tests {
         let texts = results.each_ref().map(text);
         for correlation_id in [None, Some("with \"quotes\" and \u{e9}".to_owned())] {
             let about = About::new(OperationId::new(), correlation_id, "team/app:1".to_owned());
-            assert_eq!(written(&about, &texts), dependencies(&about, &results));
-            assert_eq!(written(&about, &texts[1..]), super::result(&about, &results[1..]));
-            assert_eq!(written(&about, &[]), dependencies(&about, &[]));
+            assert_eq!(written(&about, &texts), super::results(&about, &results));
+            assert_eq!(written(&about, &texts[1..]), super::results(&about, &results[1..]));
+            assert_eq!(written(&about, &[]), super::results(&about, &[]));
         }
     }
 }

@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regent_oci::Digest;
-use regent_report::{Attestation, Digests, ImageName, Options, ScanResult};
+use regent_report::{Attestation, Digests, ImageName, Options};
 use regent_scan::Findings;
 
 use crate::recent::Recent;
-use crate::scanning::{self, ScannedImage};
+use crate::scanning::ScannedImage;
 
 /// Memory for results, in bytes. One has some hundred KiB.
 const MEMORY_BYTES: u64 = 8 << 20;
@@ -49,18 +49,6 @@ impl Reports {
             && kept.name == *name
             && kept.options == *options;
         is_same.then(|| Arc::clone(&kept.texts))
-    }
-
-    /// The results of a scan.
-    ///
-    /// # Errors
-    /// A name or digest in the options is none.
-    pub(super) fn make(
-        scanned: &ScannedImage,
-        name: &ImageName,
-        options: &Options,
-    ) -> Result<Vec<ScanResult>, regent_report::Error> {
-        scanning::report(scanned, name, options).map(|response| response.scan_results)
     }
 
     /// Keeps results for the next time.

@@ -254,8 +254,9 @@ fn report(reports: &Reports, operation: &Operation, scanned: &ScannedImage) -> R
             return Ok(Finished { summary, parts });
         }
     }
-    let made = Reports::make(scanned, &name, options);
-    let mut results = made.map_err(|error| Problem::new("request_malformed", error.to_string()))?;
+    let made = scanning::report(scanned, &name, options);
+    let mut results =
+        made.map_err(|error| Problem::new("request_malformed", error.to_string()))?.scan_results;
     let summary = summary(operation, scanned, results.len());
     let texts: Texts = results.iter().map(callbacks::text).collect();
     if let Some(parts) = callbacks::bodies(operation, &texts, &summary) {

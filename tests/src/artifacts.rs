@@ -35,12 +35,12 @@ pub fn regent() -> PathBuf {
     target().join("regent")
 }
 
-/// A driver library by its driver's folder name (`oci`), or a fixture by its package name (`fixture-echo`).
+/// A driver library by its driver's folder name (`oci`), or one that is for tests by its package name (`fixture-echo`,
+/// `frozen-1-0-driver`).
 pub fn driver_library(name: &str) -> PathBuf {
-    let file = match name.strip_prefix("fixture-") {
-        Some(fixture) => format!("libfixture_{}.so", fixture.replace('-', "_")),
-        None => format!("libregent_driver_{}.so", name.replace('-', "_")),
-    };
+    let of_tests = name.starts_with("fixture-") || name.starts_with("frozen-");
+    let package = if of_tests { name.to_owned() } else { format!("regent-driver-{name}") };
+    let file = format!("lib{}.so", package.replace('-', "_"));
     let path = target().join(file);
     assert!(path.is_file(), "{} was not built", path.display());
     path

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | instructions | torture | package | new-driver`.
+//! Developer commands: `cargo xtask demo | test | bench | instructions | torture | package | new-driver | freeze-api`.
 
 #![expect(
     clippy::print_stdout,
@@ -10,6 +10,7 @@
 mod bench;
 mod command;
 mod demo;
+mod freeze_api;
 mod instructions;
 mod new_driver;
 mod package;
@@ -54,6 +55,8 @@ enum Task {
     Package,
     /// Begin a driver: a crate that builds, passes its tests, and lists.
     NewDriver(new_driver::Arguments),
+    /// Keep the plugin API of this version as source: what tests build drivers of that version from.
+    FreezeApi(freeze_api::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -65,5 +68,6 @@ fn main() -> anyhow::Result<()> {
         Task::Torture(arguments) => torture::run(&arguments),
         Task::Package => package::run().map(|_| ()),
         Task::NewDriver(arguments) => new_driver::run(&arguments),
+        Task::FreezeApi(arguments) => freeze_api::run(&arguments),
     }
 }

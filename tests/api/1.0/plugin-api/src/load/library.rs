@@ -1,0 +1,129 @@
+//! Loading, once and for ever.
+
+#![expect(unsafe_code, reason = "dlopen, dlsym and a layout that was checked by hand")]
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+use abi_stable::StableAbi;
+use abi_stable::library::{AbiHeaderRef, LibHeader};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use regent_oci::Digest;
+use semver::Version;
+
+use super::file::LibraryFile;
+use super::layout;
+use super::object::{host_api, root_symbol};
+use super::refusal::Refusal;
+use super::sealed::Sealed;
+use crate::abi::DriverModuleRef;
+use crate::abi::host_side::{self, Session};
+use crate::description::Description;
+use crate::error;
+use crate::host::HostServices;
+use crate::settings::Settings;
+
+/// A library whose code is in this process, and stays.
+pub struct LoadedLibrary {
+    module: DriverModuleRef,
+    description: Description,
+    digest: Digest,
+    // Wakers, vtables and threads point into the code: neither is ever freed.
+    _library: ManuallyDrop<Library>,
+    _memory: ManuallyDrop<Sealed>,
+}
+
+impl fmt::Debug for LoadedLibrary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadedLibrary")
+            .field("description", &self.description)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Loads a library from a sealed copy of the bytes that were read. Its initializers run here, with all rights of this
+/// process.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn load(file: &LibraryFile) -> Result<LoadedLibrary, Refusal> {
+    let description = file.description().clone();
+    // Also in case of a refusal further down: code that ran once may have left pointers to itself.
+    let memory = ManuallyDrop::new(Sealed::copy(&description.name, file.bytes())?);
+    // SAFETY: initializers of the library run here. They are trusted like all of its code; that the bytes are a
+    // whole library of this machine was checked as they were read, and the seals keep them as they were.
+    let library = unsafe { Library::open(Some(memory.path()), RTLD_NOW | RTLD_LOCAL) };
+    let library = ManuallyDrop::new(library.map_err(|e| refused(&e))?);
+    let header = header(&library, &description.name)?;
+    check_layout(header)?;
+    // SAFETY: the layout of the module was compared with ours, in the direction of the two versions.
+    let module = unsafe { header.init_root_module_with_unchecked_layout::<DriverModuleRef>() };
+    let module = module.map_err(|e| Refusal::RootFailed { reason: e.to_string() })?;
+    Ok(LoadedLibrary {
+        module,
+        description,
+        digest: file.digest().clone(),
+        _library: library,
+        _memory: memory,
+    })
+}
+
+impl LoadedLibrary {
+    /// What the library says about itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// SHA-256 of the bytes that were loaded.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Makes a session: [`Driver::connect`](crate::Driver::connect) in the library. Runs code of the driver, so call it
+    /// on the driver's thread.
+    ///
+    /// # Errors
+    /// What the driver returns; a panic of it has the code [`PANICKED`](crate::PANICKED).
+    pub fn connect(&self, settings: &Settings, host: Arc<dyn HostServices>) -> error::Result<Session> {
+        host_side::connect(self.module, settings, host)
+    }
+}
+
+fn header(library: &Library, name: &str) -> Result<&'static LibHeader, Refusal> {
+    let symbol = root_symbol(name);
+    // SAFETY: `export_driver!` makes this symbol a `LibHeader`, which begins with the `AbiHeader` that this points to;
+    // `upgrade` checks its magic before anything else is read. The library is never unloaded.
+    let found = unsafe { library.get::<AbiHeaderRef>(&*symbol) };
+    let header = *found.map_err(|_| Refusal::NoRootSymbol { symbol: symbol.clone() })?;
+    header.upgrade().map_err(|e| Refusal::RootFailed { reason: e.to_string() })
+}
+
+fn check_layout(header: &'static LibHeader) -> Result<(), Refusal> {
+    let host = host_api();
+    let told = header.version_strings().version.as_str();
+    let driver = Version::parse(told).map_err(|e| Refusal::BadDescription { reason: e.to_string() })?;
+    let Some(theirs) = header.layout() else {
+        return Err(Refusal::RootFailed { reason: "it has no layout to check".to_owned() });
+    };
+    let ours = <DriverModuleRef as StableAbi>::LAYOUT;
+    let (older, newer) = if driver < host { (theirs, ours) } else { (ours, theirs) };
+    layout::check(older, newer).map_err(|m| Refusal::LayoutMismatch {
+        driver,
+        host,
+        summary: m.summary,
+        report: m.report,
+    })
+}
+
+/// The linker's reason, which the error keeps a level down.
+fn refused(error: &libloading::Error) -> Refusal {
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        reason = format!("{reason}: {cause}");
+        source = cause.source();
+    }
+    Refusal::DlopenFailed { reason }
+}

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod artifacts;
 pub mod bench;
 pub mod broker;
+pub mod c_library;
 pub mod disk;
 pub mod faults;
 pub mod http;

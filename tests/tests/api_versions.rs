@@ -8,6 +8,8 @@ mod next_minor;
 mod older_driver;
 #[path = "api_versions/oldest_host.rs"]
 mod oldest_host;
+#[path = "api_versions/refused.rs"]
+mod refused;
 
 use std::collections::BTreeSet;
 

@@ -13,7 +13,7 @@ use crate::path::LayerPath;
 
 /// Version of what a capture holds. A change of matchers or of the format raises it, and cached captures of another
 /// version are not used.
-pub const CAPTURE_VERSION: u32 = 7;
+pub const CAPTURE_VERSION: u32 = 8;
 
 /// What a kept entry costs besides its texts and content, and what each component of its path costs when layers are
 /// merged. Counted as kept bytes, so that a layer of millions of links is bounded as well.

@@ -10,6 +10,7 @@ mod gemspec;
 mod java_archive;
 mod npm_record;
 mod package_json;
+mod parts;
 mod path_list;
 mod python_metadata;
 pub(crate) mod scratch;
@@ -28,6 +29,7 @@ pub use executable::{Crate, Executable, ExecutableFault, GoModule, GoPackage, Go
 pub use gemspec::Gemspec;
 #[cfg(test)]
 pub(crate) use java_archive::fixture as java_archive_fixture;
+pub(crate) use java_archive::in_pieces as java_archive_in_pieces;
 pub use java_archive::{
     ArchiveContent, ArchiveFault, ArchiveFaultKind, Coordinates, JarManifest, JavaArchive, NestedArchive,
 };
@@ -55,6 +57,8 @@ pub(crate) enum Distil {
     PathList,
     /// A jar, war or ear.
     JavaArchive,
+    /// The same, of one that a reading before has shown to be needed as a whole.
+    WholeJavaArchive,
     /// The specification of an installed gem.
     Gemspec,
     /// `METADATA` or `PKG-INFO` of an installed Python distribution.
@@ -106,6 +110,11 @@ impl Distil {
         self == Self::Executable
     }
 
+    /// Whether it asks for a file as a whole, since what another one kept of it was too little.
+    pub(crate) fn is_of_whole(self) -> bool {
+        matches!(self, Self::WholeExecutable | Self::WholeJavaArchive)
+    }
+
     /// Begins with a file of that size.
     pub(crate) fn start(self, size_bytes: u64, scratch: &Scratch) -> Box<dyn Distiller> {
         match self {
@@ -119,7 +128,8 @@ impl Distil {
             }
             Self::DebianCopyright => Box::new(debian_copyright::Reader::default()),
             Self::PathList => Box::new(path_list::Reader::default()),
-            Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes, scratch)),
+            Self::JavaArchive => Box::new(java_archive::Reader::new(size_bytes, false, scratch)),
+            Self::WholeJavaArchive => Box::new(java_archive::Reader::new(size_bytes, true, scratch)),
             Self::Gemspec => Box::new(gemspec::Reader::default()),
             Self::PythonMetadata => Box::new(python_metadata::Reader::default()),
             Self::CondaRecord => {

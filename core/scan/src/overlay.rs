@@ -155,13 +155,16 @@ impl Merge<'_> {
         }
     }
 
-    /// Notes a program of which too little was kept as it passed.
+    /// Notes a file of which too little was kept as it passed.
     fn ask_for_whole(&mut self, layer: usize, path: &LayerPath, kept: &Kept) {
-        if let Some(Distilled::Executable(Executable::Unreadable(ExecutableFault::NotKept))) = kept.distilled
-        {
-            let want = Want::distilled(Distil::WholeExecutable);
-            self.missing.entry(layer).or_default().insert(path.clone(), want);
-        }
+        let distil = match &kept.distilled {
+            Some(Distilled::Executable(Executable::Unreadable(ExecutableFault::NotKept))) => {
+                Distil::WholeExecutable
+            }
+            Some(Distilled::JavaArchive(archive)) if archive.is_not_kept() => Distil::WholeJavaArchive,
+            _ => return,
+        };
+        self.missing.entry(layer).or_default().insert(path.clone(), Want::distilled(distil));
     }
 
     /// A wanted path that is a link, or lies behind one.

@@ -169,7 +169,7 @@ fn add_gaps(findings: &mut Findings, file: &OverlayFile, archive: &JavaArchive) 
         let code = match fault.kind {
             ArchiveFaultKind::NoDirectory => "archive_unreadable",
             ArchiveFaultKind::Unreadable => "archive_entry_unreadable",
-            ArchiveFaultKind::TooLarge => "archive_limit_reached",
+            ArchiveFaultKind::TooLarge | ArchiveFaultKind::NotKept => "archive_limit_reached",
         };
         let reason = match fault.entry.as_str() {
             "" => format!("the archive was not read completely: {}", fault.reason),

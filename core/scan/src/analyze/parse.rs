@@ -64,10 +64,18 @@ pub fn java_release(data: &[u8]) -> Option<String> {
 /// # Errors
 /// Where it needed the disk and that failed.
 pub fn java_archive(data: &[u8]) -> io::Result<Option<JavaArchive>> {
-    Ok(match Distil::JavaArchive.of_content(data)? {
+    Ok(match Distil::WholeJavaArchive.of_content(data)? {
         Some(Distilled::JavaArchive(archive)) => Some(*archive),
         _ => None,
     })
+}
+
+/// The same, read in what is kept of it as it passes in these pieces.
+///
+/// # Errors
+/// As [`java_archive`].
+pub fn passing_java_archive<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> io::Result<JavaArchive> {
+    distil::java_archive_in_pieces(pieces)
 }
 
 /// How many files and directories the packages of an apk `installed` file have.

@@ -66,15 +66,18 @@ impl Want {
         self.distil.filter(|distil| !distil.is_of_any_name())
     }
 
-    /// Both. A file has one distiller: the first that asks for it by its name, or else one that asks for files of
-    /// any name.
+    /// Both. A file has one distiller: one that asks for it as a whole, or else the first that asks for it by its name, or
+    /// else one that asks for files of any name.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             content_bytes: self.content_bytes.max(other.content_bytes),
             sha256: self.sha256 || other.sha256,
             presence: self.presence || other.presence,
-            distil: self.by_name_distil().or(other.distil).or(self.distil),
+            distil: (other.distil.filter(|distil| distil.is_of_whole()))
+                .or(self.by_name_distil())
+                .or(other.distil)
+                .or(self.distil),
         }
     }
 }

@@ -21,6 +21,7 @@ use std::io;
 use memchr::{memchr, memmem};
 use serde::{Deserialize, Serialize};
 
+use super::parts::is_not_kept;
 use super::scratch::{self, Scratch};
 use super::{Distilled, Distiller};
 use crate::path::LayerPath;
@@ -225,7 +226,7 @@ impl Distiller for Reader {
         let executable = if markers.any() { read(&mut file, &markers) } else { Ok(None) };
         match file {
             Spool::Memory(content) => scratch.give_back(content),
-            Spool::Parts(_) if executable.as_ref().is_err_and(spool::is_not_kept) => {
+            Spool::Parts(_) if executable.as_ref().is_err_and(is_not_kept) => {
                 return Ok(unreadable(ExecutableFault::NotKept));
             }
             Spool::Parts(_) | Spool::Disk(_) => {}

@@ -1,11 +1,15 @@
 //! A Java archive: which Maven artifacts it says to be and to contain, what its manifest says, and the same of the
 //! archives in it.
 //!
-//! Its directory stands at its end, so that it can't be read as it passes: it is spooled, a large one to a file without
-//! a name, and read when it is complete.
+//! Its directory stands at its end, so that it is read when it is complete: a small one in memory, a large one in what was
+//! kept of it as it passed. Where that is too little its layer is read once more, and then it goes through a file
+//! without a name.
 
 mod manifest;
+mod passed;
 mod pom;
+mod role;
+mod sift;
 mod walk;
 
 use std::io;
@@ -14,8 +18,11 @@ use crate::hexadecimal::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
+use super::parts::is_not_kept;
 use super::scratch::{Scratch, Spool};
 use super::{Distilled, Distiller};
+use crate::limits::Limits;
+use sift::Sift;
 
 pub use manifest::JarManifest;
 pub use pom::Coordinates;
@@ -23,8 +30,8 @@ pub use pom::Coordinates;
 /// Larger archives are told by their digest alone, in bytes. The largest with all their libraries have some 500 MiB.
 const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 
-/// What is spooled in memory, in bytes: most archives are smaller.
-const SPOOL_MEMORY_BYTES: usize = 4 << 20;
+/// Archives of that many bytes are held in memory: most are smaller.
+const MEMORY_BYTES: usize = 4 << 20;
 
 /// Why an archive or one in it is not read although it may be as large.
 const NO_ROOM: &str = "the layer has more in such archives than goes through temporary files";
@@ -84,9 +91,25 @@ pub enum ArchiveFaultKind {
     Unreadable,
     /// It is more than is read.
     TooLarge,
+    /// What is asked for was not kept as it passed: its layer has to be read again.
+    NotKept,
 }
 
 impl JavaArchive {
+    /// One that is not read.
+    fn unread(sha1: String, kind: ArchiveFaultKind, reason: &str) -> Self {
+        Self {
+            archive: ArchiveContent { sha1, ..ArchiveContent::default() },
+            faults: vec![ArchiveFault { entry: String::new(), kind, reason: reason.to_owned() }],
+            n_more_faults: 0,
+        }
+    }
+
+    /// Whether its layer has to be read again for it.
+    pub fn is_not_kept(&self) -> bool {
+        self.faults.iter().any(|fault| fault.kind == ArchiveFaultKind::NotKept)
+    }
+
     pub(super) fn cost_bytes(&self) -> usize {
         self.archive.cost_bytes()
             + self.faults.iter().map(|fault| 64 + fault.entry.len() + fault.reason.len()).sum::<usize>()
@@ -104,61 +127,100 @@ impl ArchiveContent {
     }
 }
 
-/// Spools the archive, and hashes it on the way.
+/// Keeps what is read of an archive.
 pub(super) struct Reader {
-    /// An archive that is not read has a reason instead.
-    spool: Result<Spool, &'static str>,
     scratch: Scratch,
-    hasher: Sha1,
-    failure: Option<io::Error>,
+    state: State,
+}
+
+enum State {
+    /// All of it.
+    Whole { spool: Spool, hasher: Sha1 },
+    /// A large one.
+    Sift(Box<Sift>),
+    /// One that is not read.
+    Unread { hasher: Sha1, reason: &'static str },
+    /// The disk failed.
+    Failed(io::Error),
 }
 
 impl Reader {
-    pub(super) fn new(size_bytes: u64, scratch: &Scratch) -> Self {
-        let spool = if size_bytes > MAX_ARCHIVE_BYTES {
-            Err("it has more than 1 GiB")
-        } else if size_bytes > SPOOL_MEMORY_BYTES as u64 && !scratch.has_room(size_bytes) {
-            Err(NO_ROOM)
+    /// Of a file of that size. `keeps_whole`: a reading before has shown that all of it is needed.
+    pub(super) fn new(size_bytes: u64, keeps_whole: bool, scratch: &Scratch) -> Self {
+        let is_small = size_bytes <= MEMORY_BYTES as u64;
+        let hasher = Sha1::new();
+        let state = if size_bytes > MAX_ARCHIVE_BYTES {
+            State::Unread { hasher, reason: "it has more than 1 GiB" }
+        } else if !is_small && !keeps_whole {
+            State::Sift(Box::new(Sift::new(size_bytes)))
+        } else if is_small || scratch.has_room(size_bytes) {
+            State::Whole { spool: scratch.spool(MEMORY_BYTES), hasher }
         } else {
-            Ok(scratch.spool(SPOOL_MEMORY_BYTES))
+            State::Unread { hasher, reason: NO_ROOM }
         };
-        Self { spool, scratch: scratch.clone(), hasher: Sha1::new(), failure: None }
+        Self { scratch: scratch.clone(), state }
     }
 }
 
 impl Distiller for Reader {
     fn take(&mut self, piece: &[u8]) -> bool {
-        self.hasher.update(piece);
-        let Ok(spool) = &mut self.spool else { return true };
-        match spool.append(piece) {
-            Ok(true) => {}
-            Ok(false) => self.spool = Err(NO_ROOM),
-            Err(failure) => self.failure = Some(failure),
+        match &mut self.state {
+            State::Whole { spool, hasher } => {
+                hasher.update(piece);
+                match spool.append(piece) {
+                    Ok(true) => {}
+                    Ok(false) => self.state = State::Unread { hasher: hasher.clone(), reason: NO_ROOM },
+                    Err(failure) => self.state = State::Failed(failure),
+                }
+            }
+            State::Sift(sift) => sift.take(piece),
+            State::Unread { hasher, .. } => hasher.update(piece),
+            State::Failed(_) => {}
         }
-        self.failure.is_none()
+        !matches!(self.state, State::Failed(_))
     }
 
     fn finish(self: Box<Self>) -> io::Result<Option<Distilled>> {
-        if let Some(failure) = self.failure {
-            return Err(spooling(&failure));
-        }
-        let sha1 = hexadecimal(&self.hasher.finalize());
-        let archive = match self.spool {
-            Ok(mut spool) => {
-                walk::read(&mut spool, &self.scratch, sha1).map_err(|failure| spooling(&failure))?
+        let archive = match self.state {
+            State::Whole { mut spool, hasher } => {
+                let (size_bytes, sha1) = (spool.length(), hexadecimal(&hasher.finalize()));
+                walk::read(&mut spool, size_bytes, &self.scratch, sha1)
+                    .map_err(|failure| spooling(&failure))?
             }
-            Err(reason) => JavaArchive {
-                archive: ArchiveContent { sha1, ..ArchiveContent::default() },
-                faults: vec![ArchiveFault {
-                    entry: String::new(),
-                    kind: ArchiveFaultKind::TooLarge,
-                    reason: reason.to_owned(),
-                }],
-                n_more_faults: 0,
-            },
+            State::Sift(sift) => of_passed(*sift, &self.scratch)?,
+            State::Unread { hasher, reason } => {
+                let sha1 = hexadecimal(&hasher.finalize());
+                JavaArchive::unread(sha1, ArchiveFaultKind::TooLarge, reason)
+            }
+            State::Failed(failure) => return Err(spooling(&failure)),
         };
         Ok(Some(Distilled::JavaArchive(Box::new(archive))))
     }
+}
+
+/// Reads what was kept of an archive as it passed, or says that it is too little.
+fn of_passed(sift: Sift, scratch: &Scratch) -> io::Result<JavaArchive> {
+    let not_kept = |sha1| {
+        let reason = "its layer could not be read again for it";
+        JavaArchive::unread(sha1, ArchiveFaultKind::NotKept, reason)
+    };
+    let mut passed = match sift.finish() {
+        Ok(passed) => passed,
+        Err(sha1) => return Ok(not_kept(sha1)),
+    };
+    let (size_bytes, sha1) = (passed.parts.size_bytes(), passed.sha1.clone());
+    match walk::read(&mut passed, size_bytes, scratch, sha1) {
+        Err(error) if is_not_kept(&error) => Ok(not_kept(passed.sha1)),
+        archive => archive,
+    }
+}
+
+/// Reads an archive in what is kept of it as it passes in these pieces, as if it were a large one.
+pub(crate) fn in_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> io::Result<JavaArchive> {
+    let pieces: Vec<&[u8]> = pieces.into_iter().collect();
+    let mut sift = Sift::new(pieces.iter().map(|piece| piece.len() as u64).sum());
+    pieces.iter().for_each(|piece| sift.take(piece));
+    of_passed(sift, &Scratch::new(&Limits::default()))
 }
 
 /// Says whose failure it is: the layer's bytes came and are not to blame.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::rc::Rc;
 
+use super::zip::Source;
 use crate::limits::Limits;
 
 /// The room of one layer for temporary files. Clones share it.
@@ -140,6 +141,13 @@ impl Seek for Spool {
             Place::Memory(content) => content.seek(to),
             Place::Disk(file) => file.seek(to),
         }
+    }
+}
+
+impl Source for Spool {
+    fn read_at(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.seek(SeekFrom::Start(at))?;
+        self.read(buffer)
     }
 }
 

@@ -7,15 +7,41 @@
 mod data;
 mod directory;
 mod end;
+mod local;
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 
-use super::scratch::Spool;
-
-pub(super) use data::read_data;
+pub(super) use data::{METHOD_DEFLATED, METHOD_STORED, read_data};
 pub(super) use directory::{Directory, Entry};
+pub(super) use local::{FIXED_BYTES as LOCAL_FIXED_BYTES, LocalHeader, length as local_length};
 
-/// A part of a [`Spool`]: an archive, or an entry's data.
+/// Records of an archive by how they begin: a local header, a header of the central directory, and what may stand behind
+/// that.
+pub(super) const LOCAL_MAGIC: [u8; 4] = *b"PK\x03\x04";
+pub(super) const HEADER_MAGIC: [u8; 4] = *b"PK\x01\x02";
+pub(super) const END_MAGIC: [u8; 4] = *b"PK\x05\x06";
+pub(super) const END64_MAGIC: [u8; 4] = *b"PK\x06\x06";
+/// What may stand behind an entry's data, with its checksum and its sizes.
+pub(super) const DESCRIPTOR_MAGIC: [u8; 4] = *b"PK\x07\x08";
+
+/// Bytes that are read at any place.
+pub(super) trait Source {
+    /// Reads at a place, and returns how much that was: nothing at the end.
+    ///
+    /// # Errors
+    /// Where the disk fails, or where what is asked for was not kept.
+    fn read_at(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// From where on an archive's end is looked for, if not from there on; `None` where it is known to be no archive.
+    ///
+    /// # Errors
+    /// Where nothing of its end was kept.
+    fn end_from(&self, at: u64) -> io::Result<Option<u64>> {
+        Ok(Some(at))
+    }
+}
+
+/// A part of a [`Source`]: an archive, or an entry's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     /// Where it begins.
@@ -60,20 +86,20 @@ impl Budget {
         Self(bytes)
     }
 
-    fn spend(&mut self, bytes: u64) -> Result<(), Trouble> {
+    /// Takes some of it.
+    pub(super) fn spend(&mut self, bytes: u64) -> Result<(), Trouble> {
         self.0 = self.0.checked_sub(bytes).ok_or(Trouble::Spent("its entries inflate to too many bytes"))?;
         Ok(())
     }
 }
 
 /// Reads at a place of a span until `buffer` is full or the span ends, and returns how much that was.
-fn read_at(spool: &mut Spool, span: Span, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_at(source: &mut dyn Source, span: Span, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let left = usize::try_from(span.length.saturating_sub(at)).unwrap_or(usize::MAX);
     let wanted = buffer.len().min(left);
     let mut filled = 0;
-    spool.seek(SeekFrom::Start(span.start.saturating_add(at)))?;
     while let Some(free) = buffer.get_mut(filled..wanted).filter(|free| !free.is_empty()) {
-        let n = spool.read(free)?;
+        let n = source.read_at(span.start.saturating_add(at).saturating_add(filled as u64), free)?;
         if n == 0 {
             break;
         }
@@ -83,9 +109,9 @@ fn read_at(spool: &mut Spool, span: Span, at: u64, buffer: &mut [u8]) -> io::Res
 }
 
 /// All of a record with a fixed length; `None` where the span ends before.
-fn record_at<const N: usize>(spool: &mut Spool, span: Span, at: u64) -> io::Result<Option<[u8; N]>> {
+fn record_at<const N: usize>(source: &mut dyn Source, span: Span, at: u64) -> io::Result<Option<[u8; N]>> {
     let mut record = [0; N];
-    Ok((read_at(spool, span, at, &mut record)? == N).then_some(record))
+    Ok((read_at(source, span, at, &mut record)? == N).then_some(record))
 }
 
 fn u16_at(record: &[u8], at: usize) -> u16 {

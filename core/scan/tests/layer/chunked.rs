@@ -11,7 +11,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use regent_scan::{
     Capture, CapturedLayer, Distilled, EntryKind, Extra, GlobSet, Interest, LayerPath, LayerSpec, Limits,
-    Plan, TocPin, Unfit, capture_chunks, capture_layer,
+    Overlay, Plan, TocPin, Unfit, capture_chunks, capture_layer,
 };
 
 use self::build::*;
@@ -134,9 +134,15 @@ fn of_a_large_layer_little_is_fetched() {
 #[test]
 fn a_layer_that_fails_costs_its_image_nothing_and_one_that_is_read_costs_the_same() {
     let mut nodes = nodes();
-    nodes.insert(1, file("app/spooled.jar", vec![0; 5 << 20]));
+    let mut archive = b"PK\x03\x04".to_vec();
+    archive.resize(5 << 20, 0);
+    nodes.insert(1, file("app/spooled.jar", archive));
     let built = build(&nodes, Format::STARGZ, 4 << 20);
-    let spec = LayerSpec::new(built.descriptor.clone());
+    let mut spec = LayerSpec::new(built.descriptor.clone());
+    let first = capture_layer(&spec, built.bytes.as_slice(), &Limits::default()).unwrap();
+    // Its directory is missing, so that it is read as a whole, the second time.
+    let (_, missing) = Overlay::new(&[first], &Limits::default());
+    spec = LayerSpec { extra: missing[0].paths.clone(), ..LayerSpec::new(spec.descriptor) };
     let left = |spec: &LayerSpec| {
         let budget = &spec.budget.kept;
         (1..=budget.limit_bytes()).rev().find(|&n| budget.spend(n)).unwrap_or_default()
@@ -146,7 +152,8 @@ fn a_layer_that_fails_costs_its_image_nothing_and_one_that_is_read_costs_the_sam
     assert!(in_parts(&damaged, &spec, &Limits::default()).is_err());
     assert_eq!(left(&spec), Limits::default().kept_image_bytes);
     assert!(spec.budget.spooled.spend(Limits::default().spooled_image_bytes));
-    let (whole, parts) = (LayerSpec::new(spec.descriptor.clone()), LayerSpec::new(spec.descriptor));
+    let again = || LayerSpec { extra: spec.extra.clone(), ..LayerSpec::new(spec.descriptor.clone()) };
+    let (whole, parts) = (again(), again());
     capture_layer(&whole, built.bytes.as_slice(), &Limits::default()).unwrap();
     in_parts(&built.bytes, &parts, &Limits::default()).unwrap();
     assert_eq!(left(&whole), left(&parts));

@@ -1,4 +1,5 @@
-//! Archives and executables that need temporary files, and the room for them.
+//! Archives and executables of which too little is kept as they pass, so that their layer is read once more and they go
+//! through temporary files, and the room for these.
 
 use std::sync::Arc;
 
@@ -55,6 +56,20 @@ fn program(n_bytes: usize) -> Vec<u8> {
     bytes
 }
 
+/// An archive whose directory is missing.
+fn archive(n_bytes: usize) -> Vec<u8> {
+    let mut bytes = b"PK\x03\x04".to_vec();
+    bytes.resize(n_bytes, 0);
+    bytes
+}
+
+/// What a layer has to be read again for.
+fn wanted_as_a_whole(captured: &CapturedLayer) -> Extra {
+    let (_, missing) = Overlay::new(std::slice::from_ref(captured), &limits());
+    let [missing] = missing.as_slice() else { panic!("{missing:?}") };
+    missing.paths.clone()
+}
+
 /// What was not read, and why.
 fn gaps(capture: &Capture) -> Vec<String> {
     let gap = |entry: &regent_scan::Entry| match kept(capture, entry.path.as_str()).distilled.as_ref()? {
@@ -69,34 +84,51 @@ fn gaps(capture: &Capture) -> Vec<String> {
 }
 
 const NO_ROOM: &str = "the layer has more in such archives than goes through temporary files";
+const NO_END: &str = "its end is missing, and its central directory with it";
 
 #[test]
 fn what_has_no_room_is_a_gap_and_all_else_is_read() {
     let bytes = Archive::new()
-        .file("huge.jar", vec![0; HUGE])
+        .file("huge.jar", archive(HUGE))
         .file("bin/huge", program(HUGE))
-        .file("1.jar", vec![0; LARGE])
-        .file("2.jar", vec![0; LARGE])
+        .file("1.jar", archive(LARGE))
+        .file("2.jar", archive(LARGE))
         .file("bin/large", program(LARGE))
-        .file("3.jar", vec![0; LARGE])
-        .file("4.jar", vec![0; LARGE])
+        .file("3.jar", archive(LARGE))
+        .file("4.jar", archive(LARGE))
         .file("bin/larger", program(LARGE))
-        .file("small.jar", vec![0; 1 << 20])
+        .file("small.jar", archive(1 << 20))
+        .file("no.jar", vec![0; LARGE])
         .end();
     let captured = capture_within(&bytes, &Arc::new(ImageBudget::new(&limits()))).unwrap();
-    let (huge, fourth) = (format!("/huge.jar: {NO_ROOM}"), format!("/4.jar: {NO_ROOM}"));
-    let expected = [&huge, "/bin/huge: NotKept", "/bin/large: NotKept", "/bin/larger: NotKept"];
-    assert_eq!(gaps(captured.capture()), expected);
-    assert_eq!(captured.capture().spooled_bytes, 4 * LARGE as u64, "archives alone");
+    let small = format!("/small.jar: {NO_END}");
+    let not_kept = ["huge.jar", "bin/huge", "1.jar", "2.jar", "bin/large", "3.jar", "4.jar", "bin/larger"];
+    let told = gaps(captured.capture());
+    assert_eq!(told.last(), Some(&small));
+    for (told, path) in told.iter().zip(not_kept) {
+        let is_said = told.ends_with("NotKept") || told.ends_with("its layer could not be read again for it");
+        assert!(told.starts_with(&format!("/{path}: ")) && is_said, "{told}");
+    }
+    assert_eq!((told.len(), captured.capture().spooled_bytes), (not_kept.len() + 1, 0));
 
     // What is needed as a whole is asked for, and read once more.
-    let (_, missing) = Overlay::new(&[captured], &limits());
-    let [missing] = missing.as_slice() else { panic!("{missing:?}") };
-    let paths: Vec<_> = missing.paths.paths().map(ToString::to_string).collect();
-    assert_eq!(paths, ["/bin/huge", "/bin/large", "/bin/larger"]);
-    let budget = Arc::new(ImageBudget::new(&limits()));
-    let captured = capture_with(&missing.paths, &bytes, &budget).unwrap();
-    let expected = [&huge, "/bin/huge: NoRoom", &fourth, "/bin/larger: NoRoom"];
+    let extra = wanted_as_a_whole(&captured);
+    let mut paths: Vec<_> = extra.paths().map(|path| path.as_str().trim_start_matches('/')).collect();
+    let mut expected = not_kept;
+    paths.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(paths, expected);
+    let captured = capture_with(&extra, &bytes, &Arc::new(ImageBudget::new(&limits()))).unwrap();
+    let expected = [
+        format!("/huge.jar: {NO_ROOM}"),
+        "/bin/huge: NoRoom".to_owned(),
+        format!("/1.jar: {NO_END}"),
+        format!("/2.jar: {NO_END}"),
+        format!("/3.jar: {NO_END}"),
+        format!("/4.jar: {NO_ROOM}"),
+        "/bin/larger: NoRoom".to_owned(),
+        small,
+    ];
     assert_eq!(gaps(captured.capture()), expected);
     assert_eq!(captured.capture().spooled_bytes, 4 * LARGE as u64);
     assert_eq!(Overlay::new(&[captured], &limits()).1, []);
@@ -104,11 +136,12 @@ fn what_has_no_room_is_a_gap_and_all_else_is_read() {
 
 #[test]
 fn layers_that_have_room_each_have_not_together_whether_they_are_read_or_at_hand() {
-    let bytes = Archive::new().file("1.jar", vec![0; LARGE]).file("2.jar", vec![0; 2 * LARGE]).end();
+    let bytes = Archive::new().file("1.jar", archive(LARGE)).file("2.jar", archive(2 * LARGE)).end();
     let budget = Arc::new(ImageBudget::new(&limits()));
-    let first = capture_within(&bytes, &budget).unwrap();
+    let extra = wanted_as_a_whole(&capture_within(&bytes, &budget).unwrap());
+    let first = capture_with(&extra, &bytes, &budget).unwrap();
     first.count(&budget).unwrap();
-    for error in [first.count(&budget).unwrap_err(), capture_within(&bytes, &budget).unwrap_err()] {
+    for error in [first.count(&budget).unwrap_err(), capture_with(&extra, &bytes, &budget).unwrap_err()] {
         let told = told(&error);
         assert!(told.ends_with("exceeds the limit on spooled_image_bytes (31457280)"), "{told}");
     }

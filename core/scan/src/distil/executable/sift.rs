@@ -7,11 +7,11 @@
 
 use memchr::memmem;
 
+use super::super::parts::Parts;
 use super::build_info;
 use super::elf::{self, Range};
 use super::file_table::{self, Names};
 use super::markers::{CRATES, GO, Markers};
-use super::spool::Parts;
 
 /// The beginning of the file, in which its headers are, in bytes.
 const HEAD_BYTES: usize = 64 << 10;

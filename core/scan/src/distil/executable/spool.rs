@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
+use super::super::parts::{Parts, not_kept};
 use super::super::scratch;
 
 /// The file.
@@ -12,39 +13,6 @@ pub(super) enum Spool {
     Disk(scratch::Spool),
     /// Some of it.
     Parts(Parts),
-}
-
-/// Bytes of a file that were kept as it passed.
-pub(super) struct Parts {
-    size_bytes: u64,
-    /// By where they begin, in the file's order.
-    kept: Vec<(u64, Vec<u8>)>,
-}
-
-impl Parts {
-    /// Of a file of that size.
-    pub(super) fn new(size_bytes: u64, mut kept: Vec<(u64, Vec<u8>)>) -> Self {
-        kept.sort_by_key(|(start, _)| *start);
-        Self { size_bytes, kept }
-    }
-
-    /// What was kept from a place on: of several parts that have it, the longest.
-    fn from(&self, offset: u64) -> &[u8] {
-        let before = self.kept.iter().take_while(|(start, _)| *start <= offset);
-        let at = |start: u64| usize::try_from(offset - start).ok();
-        let found = before.filter_map(|(start, bytes)| bytes.get(at(*start)?..));
-        found.max_by_key(|bytes| bytes.len()).unwrap_or_default()
-    }
-}
-
-/// That what is asked for was not kept: the rest of the file is needed.
-fn not_kept() -> io::Error {
-    ErrorKind::Unsupported.into()
-}
-
-/// Whether reading failed since something was not kept.
-pub(super) fn is_not_kept(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::Unsupported
 }
 
 /// That the file is not what it should be: told apart from a disk that fails by [`readable`].
@@ -66,7 +34,7 @@ impl Spool {
         match self {
             Self::Memory(content) => content.len() as u64,
             Self::Disk(spool) => spool.length(),
-            Self::Parts(parts) => parts.size_bytes,
+            Self::Parts(parts) => parts.size_bytes(),
         }
     }
 

@@ -30,6 +30,9 @@ pub(crate) struct RawEntry<'a> {
 }
 
 impl<'a> RawEntry<'a> {
+    /// The flag of entries whose sizes stand behind their data, as streams write them.
+    pub(crate) const STREAMED: u16 = 8;
+
     /// An entry with deflated data.
     pub(crate) fn deflated(name: &'a str, content: &[u8]) -> Self {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(6));
@@ -75,12 +78,31 @@ impl ZipBuilder {
         for number in [entry.flags, entry.method, 0, 0] {
             self.bytes.extend(number.to_le_bytes());
         }
-        // Sizes behind the data, as streams write them: the directory has them.
-        self.bytes.extend([0; 12]);
+        let is_streamed = entry.flags & RawEntry::STREAMED != 0;
+        let numbers = [entry.data.len() as u64, entry.size];
+        let narrow = numbers.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        let (crc, stated, extra) = match (is_streamed, entry.is_wide) {
+            (true, _) => (0, [0; 2], Vec::new()),
+            (false, false) => (entry.crc, narrow, Vec::new()),
+            (false, true) => {
+                let fields = [numbers[1], numbers[0]].map(u64::to_le_bytes).concat();
+                (entry.crc, [u32::MAX; 2], [&[1, 0, 16, 0][..], &fields].concat())
+            }
+        };
+        for number in [crc, stated[0], stated[1]] {
+            self.bytes.extend(number.to_le_bytes());
+        }
         self.bytes.extend(length(entry.name).to_le_bytes());
-        self.bytes.extend(0_u16.to_le_bytes());
+        self.bytes.extend(u16::try_from(extra.len()).unwrap().to_le_bytes());
         self.bytes.extend(entry.name.as_bytes());
+        self.bytes.extend(extra);
         self.bytes.extend(&entry.data);
+        if is_streamed {
+            self.bytes.extend(b"PK\x07\x08");
+            for number in [entry.crc, narrow[0], narrow[1]] {
+                self.bytes.extend(number.to_le_bytes());
+            }
+        }
         self.with_header(&RawEntry { offset: Some(entry.offset.unwrap_or(at)), ..entry.clone() })
     }
 

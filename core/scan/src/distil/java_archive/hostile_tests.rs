@@ -226,7 +226,7 @@ fn an_absurd_directory_is_not_looked_for() {
 
 #[test]
 fn an_archive_that_is_too_large_has_its_digest_and_is_named() {
-    let mut reader = Reader::new(MAX_ARCHIVE_BYTES + 1, &Scratch::new(&Limits::default()));
+    let mut reader = Reader::new(MAX_ARCHIVE_BYTES + 1, false, &Scratch::new(&Limits::default()));
     assert!(reader.take(b"abc"));
     let Ok(Some(Distilled::JavaArchive(archive))) = Box::new(reader).finish() else { panic!("an archive") };
     assert_eq!(archive.archive.sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");

@@ -5,10 +5,26 @@ use super::fixture::{RawEntry, ZipBuilder, jar, pom};
 use super::*;
 use crate::limits::Limits;
 
+/// What is read of an archive that is there as a whole. In what is kept of it as it passes, in pieces of any size, the same is
+/// read or that it is too little.
 pub(super) fn distilled(bytes: &[u8]) -> JavaArchive {
-    let distilled = Distil::JavaArchive.of_content(bytes).unwrap();
-    let Some(Distilled::JavaArchive(archive)) = distilled else { panic!("an archive") };
-    *archive
+    let distilled = Distil::WholeJavaArchive.of_content(bytes).unwrap();
+    let Some(Distilled::JavaArchive(whole)) = distilled else { panic!("an archive") };
+    let sizes: &[usize] = if bytes.len() < 100_000 { &[1, 7, 997, 100_000] } else { &[997, 1 << 20] };
+    for &size in sizes {
+        let sifted = sifted(bytes, size);
+        assert_eq!(sifted.archive.sha1, whole.archive.sha1);
+        assert!(
+            sifted.is_not_kept() || sifted == *whole,
+            "in pieces of {size}: {sifted:#?} and not {whole:#?}"
+        );
+    }
+    *whole
+}
+
+/// What is read in what is kept of an archive as it passes in pieces of that size.
+pub(super) fn sifted(bytes: &[u8], size: usize) -> JavaArchive {
+    in_pieces(bytes.chunks(size)).unwrap()
 }
 
 /// An archive and those in it, by coordinates or as `-`, with what is in each in brackets.
@@ -45,6 +61,7 @@ fn an_archive_tells_its_coordinates_and_those_of_archives_in_it() {
          BOOT-INF/lib/slf4j-nop.jar slf4j-nop:1.7.32, web/NAMES.WAR leaf:1.0, empty.jar -]"
     );
     assert_eq!(archive.archive.sha1, sha1_of(&outer));
+    assert_eq!(sifted(&outer, 4096), archive);
     let nested = &archive.archive.nested;
     assert_eq!(nested[0].archive.sha1, sha1_of(&inner));
     assert_eq!(nested[0].archive.nested[0].archive.sha1, sha1_of(&leaf));
@@ -77,6 +94,7 @@ fn archives_behind_a_script_with_comments_and_with_wide_numbers_are_read() {
         ("longest comment", builder().finish_with_comment(&vec![b'x'; 0xffff])),
         ("wide numbers", ZipBuilder::default().with_raw(&wide).finish_wide()),
         ("wide numbers moved", [&script[..], &ZipBuilder::default().with_raw(&wide).finish_wide()].concat()),
+        ("streamed", ZipBuilder::default().with_raw(&streamed(&entry)).finish()),
         (
             "stored",
             ZipBuilder::default().with_raw(&RawEntry::stored("pom.properties", &pom("g", "a", "1"))).finish(),
@@ -85,6 +103,7 @@ fn archives_behind_a_script_with_comments_and_with_wide_numbers_are_read() {
     for (name, bytes) in rows {
         let archive = distilled(&bytes);
         assert_eq!((text(&archive.archive).as_str(), archive.faults.len()), ("a:1", 0), "{name}");
+        assert_eq!(sifted(&bytes, 64), archive, "{name}");
     }
 }
 
@@ -99,23 +118,112 @@ fn what_is_no_archive_has_a_digest_and_nothing_else() {
     assert!(empty.is_zip && empty.artifacts.is_empty());
 }
 
-#[test]
-fn an_archive_reads_the_same_in_pieces_of_any_size_and_from_the_disk() {
-    // Noise, which does not compress: more than is spooled in memory.
+/// The same entry, as streams write it.
+fn streamed<'a>(entry: &RawEntry<'a>) -> RawEntry<'a> {
+    RawEntry { flags: RawEntry::STREAMED, ..entry.clone() }
+}
+
+/// What does not compress, and has all that records begin with.
+fn noise(n_bytes: usize) -> Vec<u8> {
     let mut state = 1_u32;
-    let noise: Vec<u8> = (0..SPOOL_MEMORY_BYTES + (1 << 20))
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state.to_be_bytes()[0]
-        })
-        .collect();
-    let inner = jar("g", "inner", "1", &[("noise", &noise)]);
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    let mut noise = b"PPK\x07PK\x07\x08PK\x07\x08PKPK\x03\x04PK\x01\x02".to_vec();
+    noise.resize_with(n_bytes, &mut next);
+    noise
+}
+
+#[test]
+fn a_large_archive_is_read_as_it_passes_without_a_temporary_file() {
+    let noise = noise(MEMORY_BYTES + (1 << 20));
+    let leaf = jar("g", "leaf", "1", &[("noise", &noise[..5000])]);
+    let inner = jar("g", "inner", "1", &[("noise", &noise), ("lib/leaf.jar", &leaf)]);
     let bytes = jar("g", "outer", "1", &[("noise", &noise), ("lib/inner.jar", &inner)]);
     let whole = distilled(&bytes);
-    assert_eq!(text(&whole.archive), "outer:1[lib/inner.jar inner:1]");
+    assert_eq!(text(&whole.archive), "outer:1[lib/inner.jar inner:1[lib/leaf.jar leaf:1]]");
     for size in [997, 1 << 20] {
-        let mut reader = Distil::JavaArchive.start(bytes.len() as u64, &Scratch::new(&Limits::default()));
+        let scratch = Scratch::new(&Limits::default());
+        let mut reader = Distil::JavaArchive.start(bytes.len() as u64, &scratch);
         assert!(bytes.chunks(size).all(|piece| reader.take(piece)));
         assert_eq!(reader.finish().unwrap(), Some(Distilled::JavaArchive(Box::new(whole.clone()))));
+        assert_eq!(scratch.written_bytes(), 0);
     }
+}
+
+#[test]
+fn entries_of_any_form_are_told_as_they_pass() {
+    let leaf = jar("g", "leaf", "1", &[("x", b"x")]);
+    let noise = noise(70_000);
+    let entries = [
+        RawEntry::deflated("META-INF/MANIFEST.MF", b"Implementation-Title: shop\n\n"),
+        RawEntry::stored("data", &noise),
+        RawEntry::deflated("a/pom.properties", &pom("g", "a", "1")),
+        RawEntry::stored("b/pom.properties", &pom("g", "b", "1")),
+        RawEntry::stored("lib/stored.jar", &leaf),
+        RawEntry::deflated("lib/deflated.jar", &leaf),
+        RawEntry::deflated("lib/text.jar", b"no archive"),
+        RawEntry::deflated("C.class", &noise),
+    ];
+    let expected = "a:1+b:1[lib/stored.jar leaf:1, lib/deflated.jar leaf:1, lib/text.jar -]";
+    let wide = |entry: &RawEntry<'static>| RawEntry { is_wide: true, ..entry.clone() };
+    // An archive that is stored has its length in front of it, or nothing tells where it ends.
+    let streams = |entry: &RawEntry<'static>| match entry.name {
+        "lib/stored.jar" => entry.clone(),
+        _ => streamed(entry),
+    };
+    let plain = |entry: &RawEntry<'static>| entry.clone();
+    let forms: [(&str, &dyn Fn(&RawEntry<'static>) -> RawEntry<'static>); 3] =
+        [("plain", &plain), ("wide", &wide), ("streamed", &streams)];
+    for (name, form) in forms {
+        let add = |builder: ZipBuilder, entry| builder.with_raw(&form(entry));
+        let bytes = entries.iter().fold(ZipBuilder::default(), add).finish();
+        let whole = distilled(&bytes);
+        assert_eq!((text(&whole.archive).as_str(), whole.faults.len()), (expected, 0), "{name}");
+        assert_eq!(sifted(&bytes, 997), whole, "{name}");
+    }
+}
+
+#[test]
+fn what_the_directory_asks_for_otherwise_is_not_kept() {
+    let leaf = jar("g", "leaf", "1", &[]);
+    let hidden = ZipBuilder::default().with_raw(&RawEntry::stored("a.jar", &leaf)).finish();
+    let rows = [
+        ("under another name", {
+            let named = RawEntry::deflated("x", &pom("g", "a", "1"));
+            ZipBuilder::default()
+                .with_raw(&RawEntry { offset: Some(1 << 20), ..named })
+                .with_header(&RawEntry {
+                    offset: Some(0),
+                    ..RawEntry::deflated("pom.properties", &pom("g", "a", "1"))
+                })
+                .finish()
+        }),
+        ("twice", {
+            let first = RawEntry::stored("a.jar", &leaf);
+            ZipBuilder::default()
+                .with_raw(&first)
+                .with_header(&RawEntry { offset: Some(0), ..first })
+                .finish()
+        }),
+        ("of an archive whose end is missing", {
+            ZipBuilder::default().with_raw(&RawEntry::stored("a.jar", &leaf[..leaf.len() - 30])).finish()
+        }),
+        ("without a directory", hidden[..hidden.len() - 60].to_vec()),
+    ];
+    for (name, bytes) in rows {
+        assert!(sifted(&bytes, 64).is_not_kept(), "{name}");
+        assert!(!distilled(&bytes).is_not_kept(), "{name}");
+    }
+}
+
+#[test]
+fn more_than_is_kept_of_an_archive_makes_it_be_read_again() {
+    let classes: Vec<RawEntry<'_>> =
+        vec![RawEntry::stored("a/long/name/of/a/class/Which.class", b""); 250_000];
+    let builder = ZipBuilder::default().with_raw(&RawEntry::deflated("pom.properties", &pom("g", "a", "1")));
+    let bytes = classes.iter().fold(builder, |builder, entry| builder.with_header(entry)).finish();
+    assert!(sifted(&bytes, 1 << 20).is_not_kept());
+    assert_eq!(text(&distilled(&bytes).archive), "a:1");
 }

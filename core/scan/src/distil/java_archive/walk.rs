@@ -5,18 +5,20 @@ use std::ops::ControlFlow;
 
 use sha1::{Digest as _, Sha1};
 
-use super::super::scratch::{Scratch, Spool};
+use super::super::scratch::Scratch;
 use super::super::zip::{Budget, Directory, Entry, Span, Trouble, read_data};
 use super::manifest::{self, JarManifest};
+use super::passed::Archive;
 use super::pom::Coordinates;
+use super::role::Role;
 use super::{ArchiveContent, ArchiveFault, ArchiveFaultKind, JavaArchive, NO_ROOM, NestedArchive};
 use crate::hexadecimal::hexadecimal;
 
 /// Archives inside archives are opened down to this many levels below the outermost. Real ones have three.
-const MAX_DEPTH: u32 = 8;
+pub(super) const MAX_DEPTH: u32 = 8;
 
 /// Archives in one outermost archive, at most.
-const MAX_NESTED: u32 = 10_000;
+pub(super) const MAX_NESTED: u32 = 10_000;
 
 /// Bytes that are read of directories, and hashed and inflated of entries, for each byte of the outermost archive. What
 /// is in jars is compressed already, so that nested jars hardly inflate.
@@ -44,12 +46,21 @@ const MAX_FAULT_CHARS: usize = 256;
 /// What of a nested archive is kept in memory while it is read, in bytes. There is one of each depth at a time.
 const NESTED_MEMORY_BYTES: usize = 1 << 20;
 
-/// Reads an outermost archive.
-pub(super) fn read(spool: &mut Spool, scratch: &Scratch, sha1: String) -> io::Result<JavaArchive> {
-    let span = Span { start: 0, length: spool.length() };
-    let budget = span.length.saturating_mul(MAX_RATIO).clamp(MIN_BUDGET_BYTES, MAX_BUDGET_BYTES);
+/// Bytes that may be read of directories and entries of an archive of that size.
+pub(super) fn budget_bytes(size_bytes: u64) -> u64 {
+    size_bytes.saturating_mul(MAX_RATIO).clamp(MIN_BUDGET_BYTES, MAX_BUDGET_BYTES)
+}
+
+/// Reads an outermost archive of that size.
+pub(super) fn read(
+    source: &mut dyn Archive,
+    size_bytes: u64,
+    scratch: &Scratch,
+    sha1: String,
+) -> io::Result<JavaArchive> {
+    let span = Span { start: 0, length: size_bytes };
     let mut walk = Walk {
-        budget: Budget::new(budget),
+        budget: Budget::new(budget_bytes(size_bytes)),
         scratch: scratch.clone(),
         n_nested: 0,
         text_bytes: 0,
@@ -58,7 +69,7 @@ pub(super) fn read(spool: &mut Spool, scratch: &Scratch, sha1: String) -> io::Re
         faults: Vec::new(),
         n_more_faults: 0,
     };
-    let archive = walk.archive(spool, span, sha1)?;
+    let archive = walk.archive(source, span, sha1)?;
     Ok(JavaArchive { archive, faults: walk.faults, n_more_faults: walk.n_more_faults })
 }
 
@@ -75,34 +86,11 @@ struct Walk {
     n_more_faults: u32,
 }
 
-/// What an entry is read for.
-#[derive(Clone, Copy)]
-enum Role {
-    Pom,
-    Manifest,
-    Archive,
-}
-
-impl Role {
-    fn of(name: &[u8]) -> Option<Self> {
-        if name.ends_with(b"pom.properties") {
-            Some(Self::Pom)
-        } else if name.eq_ignore_ascii_case(b"META-INF/MANIFEST.MF") {
-            Some(Self::Manifest)
-        } else {
-            let suffix = name.get(name.len().checked_sub(4)?..)?;
-            let is_archive =
-                [b".jar", b".war", b".ear"].iter().any(|known| suffix.eq_ignore_ascii_case(*known));
-            is_archive.then_some(Self::Archive)
-        }
-    }
-}
-
 impl Walk {
     /// The recursion ends at [`MAX_DEPTH`].
-    fn archive(&mut self, spool: &mut Spool, span: Span, sha1: String) -> io::Result<ArchiveContent> {
+    fn archive(&mut self, source: &mut dyn Archive, span: Span, sha1: String) -> io::Result<ArchiveContent> {
         let mut content = ArchiveContent { sha1, ..ArchiveContent::default() };
-        let mut directory = match Directory::find(spool, span, &mut self.budget) {
+        let mut directory = match Directory::find(source, span, &mut self.budget) {
             Ok(Some(directory)) => directory,
             Ok(None) => return Ok(content),
             Err(trouble) => {
@@ -112,7 +100,7 @@ impl Walk {
         };
         content.is_zip = true;
         while !self.is_spent {
-            let entry = match directory.next_entry(spool) {
+            let entry = match directory.next_entry(source) {
                 Ok(Some(entry)) => entry,
                 Ok(None) => break,
                 Err(trouble) => {
@@ -122,9 +110,9 @@ impl Walk {
             };
             let Some(role) = Role::of(entry.name) else { continue };
             let outcome = match role {
-                Role::Pom => self.pom(spool, &entry, &mut content),
-                Role::Manifest => self.manifest(spool, &entry, &mut content),
-                Role::Archive => self.nested(spool, &entry, &mut content),
+                Role::Pom => self.pom(source, &entry, &mut content),
+                Role::Manifest => self.manifest(source, &entry, &mut content),
+                Role::Archive => self.nested(source, &entry, &mut content),
             };
             if let Err(trouble) = outcome {
                 self.note(Some(&String::from_utf8_lossy(entry.name)), trouble)?;
@@ -135,7 +123,7 @@ impl Walk {
 
     fn pom(
         &mut self,
-        spool: &mut Spool,
+        source: &mut dyn Archive,
         entry: &Entry<'_>,
         content: &mut ArchiveContent,
     ) -> Result<(), Trouble> {
@@ -143,7 +131,7 @@ impl Walk {
             return Err(Trouble::TooLarge("it is larger than any file of its kind"));
         }
         let mut text = Vec::new();
-        read_data(spool, entry, &mut self.budget, &mut |piece| {
+        read_data(source, entry, &mut self.budget, &mut |piece| {
             text.extend_from_slice(piece);
             Ok(ControlFlow::Continue(()))
         })?;
@@ -159,12 +147,12 @@ impl Walk {
 
     fn manifest(
         &mut self,
-        spool: &mut Spool,
+        source: &mut dyn Archive,
         entry: &Entry<'_>,
         content: &mut ArchiveContent,
     ) -> Result<(), Trouble> {
         let mut text = Vec::new();
-        read_data(spool, entry, &mut self.budget, &mut |piece| {
+        read_data(source, entry, &mut self.budget, &mut |piece| {
             let free = manifest::MAX_BYTES.saturating_sub(text.len()).min(piece.len());
             text.extend_from_slice(piece.get(..free).unwrap_or_default());
             let is_complete = JarManifest::is_complete(&text);
@@ -178,7 +166,7 @@ impl Walk {
 
     fn nested(
         &mut self,
-        spool: &mut Spool,
+        source: &mut dyn Archive,
         entry: &Entry<'_>,
         content: &mut ArchiveContent,
     ) -> Result<(), Trouble> {
@@ -196,11 +184,31 @@ impl Walk {
         // Each is reported with all names on the way to it.
         let way_bytes: usize = self.way.iter().map(String::len).sum();
         self.keep(size_of::<NestedArchive>() + way_bytes + name.len())?;
+        let archive = if source.has_passed() {
+            let data = entry.data(source)?;
+            let mut passed = source.take_nested(entry, data)?;
+            self.budget.spend(entry.size_bytes)?;
+            let sha1 = std::mem::take(&mut passed.sha1);
+            self.inside(name.clone(), &mut passed, Span { start: 0, length: entry.size_bytes }, sha1)?
+        } else {
+            self.read_nested(source, entry, name.clone())?
+        };
+        content.nested.push(NestedArchive { name, archive });
+        Ok(())
+    }
+
+    /// Reads an archive in one that is there as a whole.
+    fn read_nested(
+        &mut self,
+        source: &mut dyn Archive,
+        entry: &Entry<'_>,
+        name: String,
+    ) -> Result<ArchiveContent, Trouble> {
         let mut hasher = Sha1::new();
         // What is stored as it is needs no copy.
         let mut copy = (!entry.is_stored()).then(|| self.scratch.spool(NESTED_MEMORY_BYTES));
         let mut has_room = true;
-        read_data(spool, entry, &mut self.budget, &mut |piece| {
+        read_data(source, entry, &mut self.budget, &mut |piece| {
             hasher.update(piece);
             has_room = copy.as_mut().map_or(Ok(true), |copy| copy.append(piece))?;
             Ok(if has_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
@@ -208,18 +216,27 @@ impl Walk {
         if !has_room {
             return Err(Trouble::TooLarge(NO_ROOM));
         }
-        let (spool, span) = if let Some(copy) = &mut copy {
+        let sha1 = hexadecimal(&hasher.finalize());
+        if let Some(mut copy) = copy {
             let length = copy.length();
-            (copy, Span { start: 0, length })
-        } else {
-            let data = entry.data(spool)?;
-            (spool, data)
-        };
-        self.way.push(name.clone());
-        let archive = self.archive(spool, span, hexadecimal(&hasher.finalize()))?;
+            return Ok(self.inside(name, &mut copy, Span { start: 0, length }, sha1)?);
+        }
+        let data = entry.data(source)?;
+        Ok(self.inside(name, source, data, sha1)?)
+    }
+
+    /// The same as for any archive, one level deeper.
+    fn inside(
+        &mut self,
+        name: String,
+        source: &mut dyn Archive,
+        span: Span,
+        sha1: String,
+    ) -> io::Result<ArchiveContent> {
+        self.way.push(name);
+        let archive = self.archive(source, span, sha1);
         self.way.pop();
-        content.nested.push(NestedArchive { name, archive });
-        Ok(())
+        archive
     }
 
     /// Counts what is kept.

@@ -5,17 +5,18 @@ use std::ops::ControlFlow;
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::{Budget, Entry, Span, Spool, Trouble, read_at};
+use super::{Budget, Entry, Source, Span, Trouble, read_at};
 
-const METHOD_STORED: u16 = 0;
-const METHOD_DEFLATED: u16 = 8;
+/// Compression methods that Java knows (APPNOTE 4.4.5).
+pub(in super::super) const METHOD_STORED: u16 = 0;
+pub(in super::super) const METHOD_DEFLATED: u16 = 8;
 const STORED_BUFFER_BYTES: usize = 32 << 10;
 const INFLATED_BUFFER_BYTES: usize = 64 << 10;
 
 /// Hands an entry's data to `sink`, piece by piece, until it breaks. Data that were read to their end have the size and
 /// the checksum that the directory names.
 pub(in super::super) fn read_data(
-    spool: &mut Spool,
+    source: &mut dyn Source,
     entry: &Entry<'_>,
     budget: &mut Budget,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<ControlFlow<()>>,
@@ -23,11 +24,11 @@ pub(in super::super) fn read_data(
     if entry.is_encrypted {
         return Err(Trouble::damaged("it is encrypted"));
     }
-    let data = entry.data(spool)?;
+    let data = entry.data(source)?;
     let mut checked = Checked { entry, budget, sink, crc: Crc::new(), n_bytes: 0 };
     let flow = match entry.method {
-        METHOD_STORED => stored(spool, data, &mut checked)?,
-        METHOD_DEFLATED => inflated(spool, data, &mut checked)?,
+        METHOD_STORED => stored(source, data, &mut checked)?,
+        METHOD_DEFLATED => inflated(source, data, &mut checked)?,
         method => {
             return Err(Trouble::Damaged(format!("its compression method {method} is not known to Java")));
         }
@@ -38,11 +39,15 @@ pub(in super::super) fn read_data(
     }
 }
 
-fn stored(spool: &mut Spool, data: Span, checked: &mut Checked<'_, '_>) -> Result<ControlFlow<()>, Trouble> {
+fn stored(
+    source: &mut dyn Source,
+    data: Span,
+    checked: &mut Checked<'_, '_>,
+) -> Result<ControlFlow<()>, Trouble> {
     let mut buffer = vec![0; STORED_BUFFER_BYTES];
     let mut at = 0;
     loop {
-        let n = read_at(spool, data, at, &mut buffer)?;
+        let n = read_at(source, data, at, &mut buffer)?;
         if n == 0 {
             return Ok(ControlFlow::Continue(()));
         }
@@ -54,7 +59,7 @@ fn stored(spool: &mut Spool, data: Span, checked: &mut Checked<'_, '_>) -> Resul
 }
 
 fn inflated(
-    spool: &mut Spool,
+    source: &mut dyn Source,
     data: Span,
     checked: &mut Checked<'_, '_>,
 ) -> Result<ControlFlow<()>, Trouble> {
@@ -67,7 +72,7 @@ fn inflated(
     let mut inflater = Decompress::new(false);
     loop {
         // What was not used of the last piece is read again: less than a match needs, nearly always nothing.
-        let n = read_at(spool, data, inflater.total_in(), &mut input)?;
+        let n = read_at(source, data, inflater.total_in(), &mut input)?;
         let piece = input.get(..n).unwrap_or_default();
         let mut used = 0;
         loop {

@@ -1,12 +1,11 @@
 //! The central directory, entry by entry.
 
-use super::{Budget, Span, Spool, Trouble, end, read_at, record_at, u16_at, u32_at, u64_at};
+use super::local::{self, widen};
+use super::{
+    Budget, HEADER_MAGIC, LOCAL_MAGIC, Source, Span, Trouble, end, read_at, record_at, u16_at, u32_at,
+};
 
-pub(super) const HEADER_MAGIC: [u8; 4] = *b"PK\x01\x02";
 const HEADER_BYTES: usize = 46;
-pub(super) const LOCAL_MAGIC: [u8; 4] = *b"PK\x03\x04";
-const LOCAL_BYTES: u64 = 30;
-const EXTRA_ZIP64: u16 = 1;
 const BUFFER_BYTES: usize = 16 << 10;
 
 /// A central directory that is being read.
@@ -29,10 +28,10 @@ pub(in super::super) struct Entry<'a> {
     /// As it is written there: no encoding is certain.
     pub(in super::super) name: &'a [u8],
     /// Compression method.
-    pub(super) method: u16,
-    pub(super) is_encrypted: bool,
-    /// CRC-32 of the data, and their size.
-    pub(super) crc: u32,
+    pub(in super::super) method: u16,
+    pub(in super::super) is_encrypted: bool,
+    /// CRC-32 of the data, their size, and that of what is stored of them.
+    pub(in super::super) crc: u32,
     pub(in super::super) size_bytes: u64,
     stored_bytes: u64,
     archive: Span,
@@ -43,11 +42,11 @@ pub(in super::super) struct Entry<'a> {
 impl Directory {
     /// The directory of an archive. `None`: it is no zip archive.
     pub(in super::super) fn find(
-        spool: &mut Spool,
+        source: &mut dyn Source,
         archive: Span,
         budget: &mut Budget,
     ) -> Result<Option<Self>, Trouble> {
-        let Some(place) = end::find(spool, archive)? else { return Ok(None) };
+        let Some(place) = end::find(source, archive)? else { return Ok(None) };
         budget.spend(place.length)?;
         Ok(Some(Self {
             archive,
@@ -61,12 +60,15 @@ impl Directory {
     }
 
     /// The next entry.
-    pub(in super::super) fn next_entry(&mut self, spool: &mut Spool) -> Result<Option<Entry<'_>>, Trouble> {
+    pub(in super::super) fn next_entry(
+        &mut self,
+        source: &mut dyn Source,
+    ) -> Result<Option<Entry<'_>>, Trouble> {
         if self.end - self.at < HEADER_BYTES as u64 {
             return Ok(None);
         }
         let mut header = [0; HEADER_BYTES];
-        self.read(spool, &mut header)?;
+        self.read(source, &mut header)?;
         if !header.starts_with(&HEADER_MAGIC) {
             return Err(Trouble::damaged("the central directory is damaged"));
         }
@@ -76,7 +78,7 @@ impl Directory {
         let mut texts = std::mem::take(&mut self.texts);
         texts.clear();
         texts.resize(name_bytes + extra_bytes, 0);
-        self.read(spool, &mut texts)?;
+        self.read(source, &mut texts)?;
         self.texts = texts;
         self.at = (self.at + comment_bytes).min(self.end);
         let (name, extra) = self.texts.split_at(name_bytes);
@@ -95,7 +97,7 @@ impl Directory {
     }
 
     /// Fills `target` with what comes next.
-    fn read(&mut self, spool: &mut Spool, target: &mut [u8]) -> Result<(), Trouble> {
+    fn read(&mut self, source: &mut dyn Source, target: &mut [u8]) -> Result<(), Trouble> {
         if self.end - self.at < target.len() as u64 {
             return Err(Trouble::damaged("the central directory ends in the middle of an entry"));
         }
@@ -103,7 +105,7 @@ impl Directory {
         while let Some(free) = target.get_mut(filled..).filter(|free| !free.is_empty()) {
             let behind = self.at.checked_sub(self.buffered.start).filter(|&at| at < self.buffered.length);
             let Some(behind) = behind else {
-                let length = read_at(spool, self.archive, self.at, &mut self.buffer)? as u64;
+                let length = read_at(source, self.archive, self.at, &mut self.buffer)? as u64;
                 if length == 0 {
                     return Err(Trouble::damaged("the central directory ends behind the archive"));
                 }
@@ -141,35 +143,22 @@ impl Sizes {
     }
 
     /// Those that don't fit stand in an extra field, in this order.
-    fn widen(&mut self, mut extra: &[u8]) {
-        while let Some((head, rest)) = extra.split_at_checked(4) {
-            let length = usize::from(u16_at(head, 2)).min(rest.len());
-            let (field, behind) = rest.split_at(length);
-            if u16_at(head, 0) == EXTRA_ZIP64 {
-                let mut wide = field.chunks_exact(8).map(|bytes| u64_at(bytes, 0));
-                for narrow in [&mut self.size_bytes, &mut self.stored_bytes, &mut self.offset] {
-                    if *narrow == u64::from(u32::MAX) {
-                        *narrow = wide.next().unwrap_or(*narrow);
-                    }
-                }
-                return;
-            }
-            extra = behind;
-        }
+    fn widen(&mut self, extra: &[u8]) {
+        widen(extra, [&mut self.size_bytes, &mut self.stored_bytes, &mut self.offset]);
     }
 }
 
 impl Entry<'_> {
     /// Where its data are, as they are stored.
-    pub(in super::super) fn data(&self, spool: &mut Spool) -> Result<Span, Trouble> {
+    pub(in super::super) fn data(&self, source: &mut dyn Source) -> Result<Span, Trouble> {
         let outside = || Trouble::damaged("its data lie outside the archive");
         let offset = self.offset.ok_or_else(outside)?;
-        let local = record_at::<30>(spool, self.archive, offset)?.ok_or_else(outside)?;
-        if !local.starts_with(&LOCAL_MAGIC) {
+        let header =
+            record_at::<{ local::FIXED_BYTES }>(source, self.archive, offset)?.ok_or_else(outside)?;
+        if !header.starts_with(&LOCAL_MAGIC) {
             return Err(Trouble::damaged("it has no local header"));
         }
-        let texts_bytes = u64::from(u16_at(&local, 26)) + u64::from(u16_at(&local, 28));
-        let start = offset + LOCAL_BYTES + texts_bytes;
+        let start = offset + local::length(&header) as u64;
         let end = start.checked_add(self.stored_bytes).filter(|&end| end <= self.archive.length);
         if end.is_none() {
             return Err(outside());

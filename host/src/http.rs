@@ -15,7 +15,6 @@ mod failure;
 mod insecure;
 mod limit;
 mod metrics;
-mod pattern;
 mod pool;
 mod proxy;
 mod resolver;

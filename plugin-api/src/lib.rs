@@ -201,6 +201,7 @@
 
 mod description;
 mod driver;
+pub mod egress;
 mod error;
 mod host;
 mod namespaces;

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod broker;
 pub mod c_library;
 pub mod disk;
+pub mod ended;
 pub mod faults;
 pub mod http;
 pub mod image;

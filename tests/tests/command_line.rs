@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use regent_tests::agent::{Agent, Connection};
 use regent_tests::artifacts::{plugin_directory, regent};
+use regent_tests::ended::Ended;
 use regent_tests::image::{Compression, Flavor, Image, ImageBuilder, Layer, alpine_layer, debian_layer};
 use regent_tests::registry::{Auth, Registry};
 use regent_tests::sink::Sink;
@@ -18,30 +19,6 @@ use serde_json::{Value, json};
 const USERNAME: &str = "robot";
 const PASSWORD: &str = "pa:ss\"w0rd";
 const PACKAGES: [&str; 3] = ["bash@5.2.15-2+b2", "glibc/libc6@2.36-9+deb12u4", "openssl@3.0.11-1~deb12u2"];
-
-/// A command that has ended.
-#[derive(Debug)]
-struct Ended {
-    exit: i32,
-    out: String,
-    err: String,
-}
-
-impl Ended {
-    /// Its data, after checking that it succeeded.
-    fn data(&self) -> &str {
-        assert_eq!(self.exit, 0, "{self:?}");
-        &self.out
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(self.data()).unwrap_or_else(|e| panic!("{e} in {self:?}"))
-    }
-
-    fn lines(&self) -> Vec<&str> {
-        self.data().lines().collect()
-    }
-}
 
 /// A plugin directory and an empty home: nothing else is known to the commands.
 struct Desk {
@@ -78,11 +55,7 @@ impl Desk {
         // Dropped at once: the end of the input. A command that reads none may have ended before.
         let _ = child.stdin.take().unwrap().write_all(input.unwrap_or_default().as_bytes());
         let output = child.wait_with_output().unwrap();
-        let ended = Ended {
-            exit: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        };
+        let ended = Ended::from(output);
         assert!(!ended.err.contains("panicked"), "{arguments:?}: {}", ended.err);
         assert!(!format!("{ended:?}").contains("w0rd"), "a password appears: {ended:?}");
         ended

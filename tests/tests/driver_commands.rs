@@ -5,21 +5,8 @@ use std::process::{Command, Stdio};
 
 use regent_tests::agent::{Agent, Connection};
 use regent_tests::artifacts::{driver_library, plugin_directory, regent};
+use regent_tests::ended::Ended;
 use serde_json::{Value, json};
-
-/// A command that has ended: exit code, standard output, standard error.
-#[derive(Debug)]
-struct Ended {
-    exit: i32,
-    out: String,
-    err: String,
-}
-
-impl Ended {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e} in {self:?}"))
-    }
-}
 
 fn drivers(plugins: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Ended {
     let output = Command::new(regent())
@@ -32,11 +19,7 @@ fn drivers(plugins: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> 
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    Ended {
-        exit: output.status.code().unwrap(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    Ended::from(output)
 }
 
 #[tokio::test(flavor = "multi_thread")]

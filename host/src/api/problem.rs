@@ -5,6 +5,7 @@ use regent_transport::{Class, Fault, Retry};
 use serde::{Deserialize, Serialize};
 
 use super::code::code;
+use crate::causes::chain;
 
 /// The media type of a [`Problem`] (RFC 9457 §3).
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -162,21 +163,6 @@ fn title_of(class: Class) -> &'static str {
         Class::Invalid => "The request or a setting is wrong",
         _ => "The agent failed",
     }
-}
-
-/// An error and its causes in one sentence; our errors don't repeat their causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// At most a screenful, and no control characters: some words come from registries.

@@ -1,17 +1,12 @@
 //! From the egress of a driver's description to hosts, for one connection.
 
+use regent_plugin_api::egress::{EgressEntry, Named, host_of};
 use url::Url;
 
 use crate::connection::Connection;
 use crate::http::{self, Declared, Egress};
 
-/// Stands for the registry's host without its port.
-const REGISTRY_HOST: &str = "registryHost";
-
-/// The hosts that a description's egress comes to. `{field}` stands for the hosts that the connection names in that
-/// field, joined by commas, as such or in an address; `{registryHost}` for the registry's host without the port that the
-/// connection may name; `{env:NAME}` for the host and port of the URL in that variable of
-/// this process; `metadata:` before an entry says that it gives this machine its credentials.
+/// The hosts that a description's egress comes to.
 ///
 /// A connection can't name an address that only a driver or the operator may
 /// ([`Egress::is_for_drivers_alone`]): a request would reach the credentials of this machine's instance with it.
@@ -22,19 +17,16 @@ pub(super) fn hosts(
 ) -> Vec<Declared> {
     let mut hosts = Vec::new();
     for entry in egress {
-        let (pattern, declared): (_, fn(String) -> Declared) = match entry.strip_prefix("metadata:") {
-            Some(pattern) => (pattern, Declared::Metadata),
-            None => (entry.as_str(), Declared::Host),
-        };
-        match pattern.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
-            None => hosts.push(declared(pattern.to_owned())),
-            Some(named) => match named.strip_prefix("env:") {
-                Some(variable) => {
-                    hosts.extend(environment(variable).and_then(|url| authority(&url)).map(declared));
-                }
-                None if named == REGISTRY_HOST => hosts.extend(registry_host(connection).map(Declared::Host)),
-                None => hosts.extend(named_by(connection, named).map(Declared::Host)),
-            },
+        let EgressEntry { named, metadata } = EgressEntry::of(entry);
+        let declared = if metadata { Declared::Metadata } else { Declared::Host };
+        match named {
+            Named::Pattern(pattern) => hosts.push(declared(pattern.to_owned())),
+            Named::Variable(name) => {
+                hosts.extend(environment(name).and_then(|url| authority(&url)).map(declared));
+            }
+            // What a connection names gives no credentials, whatever stands before it.
+            Named::RegistryHost => hosts.extend(registry_host(connection).map(Declared::Host)),
+            Named::Field(field) => hosts.extend(named_by(connection, field).map(Declared::Host)),
         }
     }
     hosts
@@ -47,14 +39,8 @@ fn registry_host(connection: &Connection) -> Option<String> {
 }
 
 fn named_by<'a>(connection: &'a Connection, field: &str) -> impl Iterator<Item = String> + 'a {
-    let named = connection.text(field).unwrap_or_default().split(',').map(|address| host_of(address.trim()));
+    let named = connection.text(field).unwrap_or_default().split(',').map(host_of);
     named.filter(|host| !host.is_empty() && !Egress::is_for_drivers_alone(host)).map(str::to_owned)
-}
-
-/// `host` or `host:port` of an address as people copy it: `https://nexus.example.com:8443/nexus`.
-fn host_of(address: &str) -> &str {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default()
 }
 
 /// `host:port` of a URL.

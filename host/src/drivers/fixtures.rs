@@ -1,9 +1,30 @@
-//! Drivers for tests, linked in: one that serves an image itself, one that authorizes at a test's server.
+//! Drivers for tests: what a library says of itself, and two that are linked in: one that serves an image itself, one that
+//! authorizes at a test's server.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use regent_oci::RepositoryName;
-use regent_plugin_api::{Cursor, Page, PageRequest, Validation};
+use regent_plugin_api::{Cursor, Description, Page, PageRequest, Validation};
+
+/// What a library of this driver says of itself.
+pub(crate) fn described(name: &str, version: &str, types: &[&str]) -> Description {
+    Description {
+        format: 1,
+        name: name.to_owned(),
+        version: version.parse().unwrap(),
+        api: "1.0.0".parse().unwrap(),
+        requires_api: "1.0.0".parse().unwrap(),
+        target: String::new(),
+        rustc: String::new(),
+        abi_stable: String::new(),
+        types: types.iter().map(|t| (*t).to_owned()).collect(),
+        summary: String::new(),
+        settings: Vec::new(),
+        egress: Vec::new(),
+        env: Vec::new(),
+        capabilities: Vec::new(),
+    }
+}
 
 /// Serves images from memory; the setting `registryBase` names which.
 pub(crate) mod shelf {

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use regent_plugin_api::egress::HostPattern;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
 
 use super::address::Network;
 use super::insecure::{InsecureRegistries, authority};
 use super::limit::EgressLimit;
-use super::pattern::HostPattern;
 use super::proxy::Proxies;
 
 /// Time to find out whether the registry is in the operator's own network.
@@ -42,20 +42,37 @@ struct Session {
 
 struct Rules {
     registry: Option<Url>,
-    declared: Vec<HostPattern>,
+    declared: Vec<DeclaredHosts>,
     insecure: InsecureRegistries,
     others: Others,
     registry_network: OnceCell<Network>,
 }
 
-/// A host of a driver's description: `host` or `host:port`, where a first label `*` stands for everything below a domain
-/// and one further on for any one label (`*.dkr.ecr.*.amazonaws.com`).
+/// Hosts of a driver's description, as [`HostPattern`]s.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Declared {
     /// One like any other.
     Host(String),
     /// A service that gives this machine its credentials.
     Metadata(String),
+}
+
+/// The same, as it is compared.
+#[derive(Debug)]
+struct DeclaredHosts {
+    pattern: HostPattern,
+    /// They give this machine its credentials.
+    metadata: bool,
+}
+
+impl From<&Declared> for DeclaredHosts {
+    fn from(declared: &Declared) -> Self {
+        let (text, metadata) = match declared {
+            Declared::Host(text) => (text, false),
+            Declared::Metadata(text) => (text, true),
+        };
+        Self { pattern: HostPattern::new(text), metadata }
+    }
 }
 
 /// Hosts that are neither the registry's nor declared.
@@ -128,10 +145,10 @@ impl Egress {
 
     fn new(base: Option<&str>, declared: &[Declared], insecure: &InsecureRegistries, others: Others) -> Self {
         // No registry leads a request for content to this machine's credentials.
-        let wanted = |pattern: &HostPattern| others == Others::Refused || !pattern.metadata;
+        let wanted = |hosts: &DeclaredHosts| others == Others::Refused || !hosts.metadata;
         let rules = Rules {
             registry: base.and_then(authority),
-            declared: declared.iter().map(HostPattern::declared).filter(wanted).collect(),
+            declared: declared.iter().map(DeclaredHosts::from).filter(wanted).collect(),
             insecure: insecure.clone(),
             others,
             registry_network: OnceCell::new(),
@@ -190,9 +207,9 @@ impl Egress {
         if rules.others == Others::Any {
             return within(Reach::Loopback, literal);
         }
-        let named = || rules.declared.iter().filter(|pattern| pattern.matches(&name, port));
+        let named = || rules.declared.iter().filter(|hosts| hosts.pattern.matches(&name, port));
         let local = literal.is_some_and(|network| Reach::Metadata.includes(network)) || name == "localhost";
-        if local && named().any(|pattern| pattern.metadata) {
+        if local && named().any(|hosts| hosts.metadata) {
             return Ok(Reach::Metadata);
         }
         if rules.is_registry(&name, port) {

@@ -6,6 +6,7 @@ use std::io;
 use regent_transport::TransportError;
 
 use super::resolver::{OutOfReach, Unresolved};
+use crate::causes::chain;
 
 /// Sorts an error of a request to `host`.
 pub(super) fn sort(error: &reqwest::Error, host: &str) -> TransportError {
@@ -33,17 +34,6 @@ pub(super) fn sort(error: &reqwest::Error, host: &str) -> TransportError {
         None => "the answer ended early or is not HTTP".to_owned(),
     };
     TransportError::Broken { host, reason }
-}
-
-/// An error with its causes in one line. For errors that hold no URL.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn connect_reason(error: &reqwest::Error) -> String {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::pattern::HostPattern;
+use regent_plugin_api::egress::HostPattern;
 
 /// Hosts that may be reached, of those that may be reached anyway: it permits nothing. Unset, it forbids nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use super::egress::Reach;
 use super::proxy::Proxies;
 use super::resolver::{GuardedResolver, system};
 use super::{CaBundle, ClientCertificate, HttpConfig, HttpError};
+use crate::causes::chain;
 
 /// What requests are for. Decides how long idle connections are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,7 +173,7 @@ impl Recipe {
         if let Some(identity) = identity {
             builder = builder.identity(identity.clone());
         }
-        builder.build().map_err(|e| HttpError::Unusable { reason: super::failure::chain(&e) })
+        builder.build().map_err(|e| HttpError::Unusable { reason: chain(&e) })
     }
 }
 

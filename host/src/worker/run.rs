@@ -45,6 +45,8 @@ struct Failure {
 enum Halt {
     /// It was tried.
     Failed(Failure),
+    /// It was not tried: its registry keeps failing, and is left alone.
+    LeftAlone(Failure),
     /// It is not its turn.
     Crowded(Crowded),
 }
@@ -95,26 +97,22 @@ impl Worker {
         match self.attempt(operation, place).await {
             Ok(finished) => Step::Outcome(Outcome::Succeeded(finished.summary), finished.parts),
             Err(Halt::Crowded(crowded)) => Step::Yield(crowded.turn, slow(crowded.to_string())),
-            Err(Halt::Failed(failure)) => {
-                let elapsed = run.elapsed + started.elapsed();
-                let n_tries = run.n_failures.saturating_add(1);
-                let was_left_alone = failure.problem.code == "circuit_open";
-                match self.parts.retry.next(n_tries, elapsed, failure.retry, rand::random()) {
-                    // It was not tried.
-                    Some(wait) if was_left_alone => Step::Defer(wait, failure.problem),
-                    Some(wait) => Step::Again(wait, failure.problem),
-                    // That its registry is left alone says less than why.
-                    None => failed(
-                        kind,
-                        &about,
-                        match &run.last_failure {
-                            Some(last) if was_left_alone => last.clone(),
-                            _ => failure.problem,
-                        },
-                    ),
-                }
-            }
+            Err(Halt::Failed(failure)) => match self.wait(run, started, &failure) {
+                Some(wait) => Step::Again(wait, failure.problem),
+                None => failed(kind, &about, failure.problem),
+            },
+            Err(Halt::LeftAlone(failure)) => match self.wait(run, started, &failure) {
+                Some(wait) => Step::Defer(wait, failure.problem),
+                // That its registry is left alone says less than why.
+                None => failed(kind, &about, run.last_failure.clone().unwrap_or(failure.problem)),
+            },
         }
+    }
+
+    /// How long until another try is worth it, if one is.
+    fn wait(&self, run: &Run, started: Instant, failure: &Failure) -> Option<Duration> {
+        let n_tries = run.n_failures.saturating_add(1);
+        self.parts.retry.next(n_tries, run.elapsed + started.elapsed(), failure.retry, rand::random())
     }
 
     /// Tries once, unless the registry is left alone or has enough to do.
@@ -127,7 +125,8 @@ impl Worker {
         };
         let registry = unless_stalled(place, opening).await?;
         let pass = self.parts.breakers.admit(registry.host());
-        let pass = pass.map_err(|open| Failure::of(&open, Some(&registry.driver().name)))?;
+        let left_alone = |open| Halt::LeftAlone(Failure::of(&open, Some(&registry.driver().name)));
+        let pass = pass.map_err(left_alone)?;
         let outcome = unless_stalled(place, self.guarded(operation, &registry, place)).await;
         pass.tell(outcome.as_ref().map_or_else(|failure| failure.sign, |_| Sign::Alive));
         Ok(outcome?)

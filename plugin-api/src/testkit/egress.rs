@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::description::Description;
+use crate::egress::{EgressEntry, HostPattern, Named, host_of};
 use crate::host::HostServices;
 use crate::settings::Settings;
 
@@ -10,46 +11,46 @@ use crate::settings::Settings;
 /// declares ([`Description::egress`]).
 pub(super) struct Rules {
     /// With the port that the connection names.
-    registry: Option<Pattern>,
-    declared: Vec<Pattern>,
+    registry: Option<HostPattern>,
+    declared: Vec<Rule>,
     plain_http: bool,
 }
 
-/// One host that is declared.
-struct Pattern {
+/// Hosts that an entry names.
+struct Rule {
     /// As the description has it, for messages.
     entry: String,
-    host: String,
-    port: Option<u16>,
+    pattern: HostPattern,
     metadata: bool,
 }
 
 impl Rules {
     pub(super) fn new(about: &Description, settings: &Settings, host: &dyn HostServices) -> Self {
-        let declared = about.egress.iter().flat_map(|entry| {
-            let (text, metadata) = match entry.strip_prefix("metadata:") {
-                Some(text) => (text, true),
-                None => (entry.as_str(), false),
-            };
-            let field = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
-            let named: Vec<String> = match (field, field.and_then(|field| field.strip_prefix("env:"))) {
-                (None, _) => vec![text.to_owned()],
-                (Some(_), Some(variable)) => {
-                    host.env(variable).map(|url| host_of(&url).to_owned()).into_iter().collect()
+        let hosts = |named: Named<'_>| -> Vec<HostPattern> {
+            match named {
+                Named::Pattern(text) => vec![HostPattern::new(text)],
+                Named::Variable(variable) => {
+                    host.env(variable).map(|url| HostPattern::new(host_of(&url))).into_iter().collect()
                 }
-                (Some("registryHost"), None) => {
-                    let own = settings.base().map(|base| without_port(host_of(base)).0.to_owned());
-                    own.into_iter().collect()
+                Named::RegistryHost => {
+                    let own = settings
+                        .base()
+                        .and_then(|base| Url::parse(&format!("https://{}", host_of(base))).ok());
+                    own.and_then(|url| url.host_str().map(HostPattern::new)).into_iter().collect()
                 }
-                (Some(field), None) => {
+                Named::Field(field) => {
                     let hosts = settings.text(field).unwrap_or_default().split(',').map(host_of);
-                    hosts.filter(|host| !host.is_empty()).map(str::to_owned).collect()
+                    hosts.filter(|host| !host.is_empty()).map(HostPattern::new).collect()
                 }
-            };
-            named.into_iter().map(move |host| Pattern::new(entry, &host, metadata)).collect::<Vec<_>>()
+            }
+        };
+        let rules = about.egress.iter().map(|entry| (entry, EgressEntry::of(entry)));
+        let declared = rules.flat_map(|(entry, EgressEntry { named, metadata })| {
+            let rule = move |pattern| Rule { entry: entry.clone(), pattern, metadata };
+            hosts(named).into_iter().map(rule)
         });
         Self {
-            registry: settings.base().map(|base| Pattern::new("registryBase", host_of(base), false)),
+            registry: settings.base().map(|base| HostPattern::new(host_of(base))),
             declared: declared.collect(),
             plain_http: settings.plain_http(),
         }
@@ -59,12 +60,12 @@ impl Rules {
     pub(super) fn objection(&self, url: &Url) -> Option<String> {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
-        let by = self.declared.iter().find(|pattern| pattern.matches(host, port));
+        let by = self.declared.iter().find(|rule| rule.pattern.matches(host, port));
         let is_registry = self.registry.as_ref().is_some_and(|registry| registry.matches(host, port));
         if by.is_none() && !is_registry {
             return Some(format!("{host}:{port} is neither the registry nor in the description's egress"));
         }
-        let may_be_plain = self.plain_http || by.is_some_and(|pattern| pattern.metadata);
+        let may_be_plain = self.plain_http || by.is_some_and(|rule| rule.metadata);
         (url.scheme() != "https" && !may_be_plain)
             .then(|| format!("{host} is reached over {}, which the connection does not allow", url.scheme()))
     }
@@ -72,65 +73,14 @@ impl Rules {
     /// Entries of the description that none of these URLs needs. What only gives a machine its credentials is not asked
     /// for, since a test has none.
     pub(super) fn unused(&self, sent: &[Url]) -> Vec<String> {
-        let needed = |pattern: &Pattern| {
-            sent.iter().any(|url| {
-                pattern.matches(
-                    url.host_str().unwrap_or_default(),
-                    url.port_or_known_default().unwrap_or_default(),
-                )
-            })
+        let needed = |rule: &Rule| {
+            let mut at = sent.iter().map(|url| (url.host_str(), url.port_or_known_default()));
+            at.any(|(host, port)| rule.pattern.matches(host.unwrap_or_default(), port.unwrap_or_default()))
         };
         // `{registryHost}` is for registries at a port of their own.
-        let own = |pattern: &Pattern| pattern.entry == "{registryHost}";
-        let unused = self.declared.iter().filter(|p| !p.metadata && !own(p) && !needed(p));
-        unused.map(|pattern| pattern.entry.clone()).collect()
-    }
-}
-
-impl Pattern {
-    fn new(entry: &str, text: &str, metadata: bool) -> Self {
-        let (host, port) = without_port(text.trim());
-        Self { entry: entry.to_owned(), host: host.to_ascii_lowercase(), port, metadata }
-    }
-
-    /// Without a port, the schemes' own are meant.
-    fn matches(&self, host: &str, port: u16) -> bool {
-        self.names(host) && self.port.map_or(matches!(port, 80 | 443), |own| own == port)
-    }
-
-    /// A first label `*` stands for everything below a domain, one further on for any one label.
-    fn names(&self, host: &str) -> bool {
-        if self.host == "*" {
-            return false;
-        }
-        let (mut pattern, mut labels) = (self.host.rsplit('.').peekable(), host.rsplit('.'));
-        while let Some(wanted) = pattern.next() {
-            let Some(label) = labels.next().filter(|label| !label.is_empty()) else { return false };
-            if wanted == "*" && pattern.peek().is_none() {
-                return labels.all(|label| !label.is_empty());
-            }
-            if wanted != "*" && wanted != label {
-                return false;
-            }
-        }
-        labels.next().is_none()
-    }
-}
-
-/// `host[:port]` of an address as people copy it.
-fn host_of(address: &str) -> &str {
-    let rest = address.trim().split_once("://").map_or(address.trim(), |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default()
-}
-
-/// An IPv6 address has colons of its own and stands in brackets.
-fn without_port(text: &str) -> (&str, Option<u16>) {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => match port.parse() {
-            Ok(port) => (host, Some(port)),
-            Err(_) => (text, None),
-        },
-        _ => (text, None),
+        let own = |rule: &Rule| EgressEntry::of(&rule.entry).named == Named::RegistryHost;
+        let unused = self.declared.iter().filter(|rule| !rule.metadata && !own(rule) && !needed(rule));
+        unused.map(|rule| rule.entry.clone()).collect()
     }
 }
 

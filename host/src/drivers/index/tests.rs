@@ -4,26 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::*;
 use crate::drivers::decisions::View;
 use crate::drivers::error::Error;
+use crate::drivers::fixtures::described;
 use crate::drivers::info::DriverState;
-
-fn described(name: &str, version: &str, types: &[&str]) -> Description {
-    Description {
-        format: 1,
-        name: name.to_owned(),
-        version: version.parse().unwrap(),
-        api: "1.0.0".parse().unwrap(),
-        requires_api: "1.0.0".parse().unwrap(),
-        target: String::new(),
-        rustc: String::new(),
-        abi_stable: String::new(),
-        types: types.iter().map(|t| (*t).to_owned()).collect(),
-        summary: String::new(),
-        settings: Vec::new(),
-        egress: Vec::new(),
-        env: Vec::new(),
-        capabilities: Vec::new(),
-    }
-}
 
 fn entry(file: &str, outcome: Result<Description, Refused>) -> Arc<Entry> {
     let directory = PathBuf::from("/plugins");

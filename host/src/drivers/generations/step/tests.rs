@@ -2,29 +2,15 @@ use regent_oci::Digest;
 
 use super::*;
 use crate::drivers::SignatureState;
+use crate::drivers::fixtures::described;
 use crate::drivers::index::{Refused, Source};
 
 /// A file: its name, its bytes, and the driver's name and version, or nothing where it is refused.
 type File<'a> = (&'a str, &'a str, Option<(&'a str, &'a str)>);
 
-fn entry((file, bytes, described): File<'_>) -> Arc<Entry> {
+fn entry((file, bytes, driver): File<'_>) -> Arc<Entry> {
     let source = Source::File { path: format!("/plugins/{file}").into(), directory: "/plugins".into() };
-    let outcome = described.map(|(name, version)| Description {
-        format: 1,
-        name: name.to_owned(),
-        version: version.parse().unwrap(),
-        api: "1.0.0".parse().unwrap(),
-        requires_api: "1.0.0".parse().unwrap(),
-        target: String::new(),
-        rustc: String::new(),
-        abi_stable: String::new(),
-        types: vec![name.to_owned()],
-        summary: String::new(),
-        settings: Vec::new(),
-        egress: Vec::new(),
-        env: Vec::new(),
-        capabilities: Vec::new(),
-    });
+    let outcome = driver.map(|(name, version)| described(name, version, &[name]));
     let refused = || Refused::new("truncated", "cut short".to_owned());
     let digest = (!bytes.is_empty()).then(|| Digest::sha256(bytes.as_bytes()));
     let signature = SignatureState::Missing;

@@ -1,0 +1,162 @@
+//! What [`Description::egress`](crate::Description::egress) says: the host reads it to tell where a driver's requests may
+//! go, the test kit to tell where they went.
+
+/// One entry of a description's egress.
+///
+/// | entry | hosts |
+/// | --- | --- |
+/// | `auth.example.com`, `*.example.com:8443` | those of a [`HostPattern`] |
+/// | `{registryHost}` | the registry's own, without the port that the connection may name |
+/// | `{field}` | those that the connection names in that field, joined by commas, as such or in an address |
+/// | `{env:NAME}` | that of the URL in this environment variable of the host process |
+/// | `metadata:` before any of these | the same, and it gives the machine its credentials |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EgressEntry<'a> {
+    /// Which hosts are meant.
+    pub named: Named<'a>,
+    /// It is a service that gives the machine its credentials.
+    pub metadata: bool,
+}
+
+/// How an entry names its hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named<'a> {
+    /// As a [`HostPattern`].
+    Pattern(&'a str),
+    /// The registry's own host.
+    RegistryHost,
+    /// What a field of the connection names.
+    Field(&'a str),
+    /// What an environment variable names.
+    Variable(&'a str),
+}
+
+impl<'a> EgressEntry<'a> {
+    /// What the text of an entry says.
+    pub fn of(entry: &'a str) -> Self {
+        let (text, metadata) = match entry.strip_prefix("metadata:") {
+            Some(text) => (text, true),
+            None => (entry, false),
+        };
+        let named = match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+            None => Named::Pattern(text),
+            Some("registryHost") => Named::RegistryHost,
+            Some(field) => field.strip_prefix("env:").map_or(Named::Field(field), Named::Variable),
+        };
+        Self { named, metadata }
+    }
+}
+
+/// `host` or `host:port`, where a first label `*` stands for everything below a domain and one further on for any one
+/// label (`*.dkr.ecr.*.amazonaws.com`). A lone `*` stands for nothing: no one may mean everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPattern {
+    /// Lower case.
+    host: String,
+    port: Option<u16>,
+}
+
+impl HostPattern {
+    /// The pattern that this text is, in either case and with space around it.
+    pub fn new(text: &str) -> Self {
+        let text = text.trim().to_ascii_lowercase();
+        // An IPv6 address has colons of its own and stands in brackets.
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() => match port.parse() {
+                Ok(port) if !host.contains(':') || host.ends_with(']') => (host.to_owned(), Some(port)),
+                _ => (text, None),
+            },
+            _ => (text, None),
+        };
+        Self { host, port }
+    }
+
+    /// Whether it names this host at this port. Without a port of its own, the ports of HTTP and HTTPS are meant.
+    pub fn matches(&self, host: &str, port: u16) -> bool {
+        self.names(&host.to_ascii_lowercase()) && self.port.map_or(matches!(port, 80 | 443), |p| p == port)
+    }
+
+    fn names(&self, host: &str) -> bool {
+        if self.host == "*" {
+            return false;
+        }
+        let (mut pattern, mut labels) = (self.host.rsplit('.').peekable(), host.rsplit('.'));
+        while let Some(wanted) = pattern.next() {
+            let Some(label) = labels.next().filter(|label| !label.is_empty()) else { return false };
+            if wanted == "*" {
+                if pattern.peek().is_none() {
+                    return labels.all(|label| !label.is_empty());
+                }
+            } else if wanted != label {
+                return false;
+            }
+        }
+        labels.next().is_none()
+    }
+}
+
+/// `host` or `host:port` of an address as people copy it: `https://nexus.example.com:8443/nexus`.
+pub fn host_of(address: &str) -> &str {
+    let address = address.trim();
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_names_hosts_in_one_of_four_ways() {
+        let rows = [
+            ("*.example.com:8443", Named::Pattern("*.example.com:8443"), false),
+            ("metadata:169.254.169.254", Named::Pattern("169.254.169.254"), true),
+            ("{registryHost}", Named::RegistryHost, false),
+            ("{extra.tokenService}", Named::Field("extra.tokenService"), false),
+            ("metadata:{env:CREDENTIALS_URI}", Named::Variable("CREDENTIALS_URI"), true),
+            ("{cut", Named::Pattern("{cut"), false),
+        ];
+        for (entry, named, metadata) in rows {
+            assert_eq!(EgressEntry::of(entry), EgressEntry { named, metadata }, "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_names_hosts_at_its_port_or_those_of_http() {
+        let rows = [
+            ("auth.example.com", "AUTH.example.com", 443, true),
+            ("Auth.Example.com ", "auth.example.com", 80, true),
+            ("auth.example.com", "auth.example.com", 444, false),
+            ("auth.example.com:444", "auth.example.com", 444, true),
+            ("auth.example.com:444", "auth.example.com", 443, false),
+            ("*.example.net", "x.y.example.net", 443, true),
+            ("*.example.net", "example.net", 443, false),
+            ("*.example.net", ".example.net", 443, false),
+            ("a.*.example.org", "a.b.example.org", 443, true),
+            ("a.*.example.org", "a.b.c.example.org", 443, false),
+            ("[fd00::1]:5000", "[fd00::1]", 5000, true),
+            ("[fd00::1]", "[fd00::1]", 443, true),
+            ("*", "example.com", 443, false),
+        ];
+        for (pattern, host, port, expected) in rows {
+            assert_eq!(
+                HostPattern::new(pattern).matches(host, port),
+                expected,
+                "{pattern} and {host}:{port}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_is_taken_as_people_copy_it() {
+        let rows = [
+            ("https://nexus.example.com:8443/nexus", "nexus.example.com:8443"),
+            (" nexus.example.com/nexus ", "nexus.example.com"),
+            ("nexus.example.com", "nexus.example.com"),
+            ("", ""),
+        ];
+        for (address, host) in rows {
+            assert_eq!(host_of(address), host);
+        }
+    }
+}

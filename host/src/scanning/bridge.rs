@@ -1,10 +1,10 @@
-//! From the network to the thread that inflates: a bounded channel whose far end is a [`Read`].
+//! From the network to the thread that inflates: a bounded channel whose far end is a [`BufRead`] of the pieces as they came.
 //!
 //! It is the only buffer of a layer's bytes and the only backpressure: a slow thread makes the sender wait, which makes
 //! the connection wait. When the sender is dropped before it said so, the reader gets an error, so a scan that is given
 //! up ends its thread at the next read.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
@@ -73,8 +73,8 @@ impl Feed {
     }
 }
 
-impl Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl BufRead for Reader {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.current.is_empty() && !self.ended {
             match self.messages.blocking_recv() {
                 Some(Message::Bytes(bytes)) => self.current = bytes,
@@ -82,10 +82,19 @@ impl Read for Reader {
                 None => return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the download was given up")),
             }
         }
-        let n = buffer.len().min(self.current.len());
-        if let Some(target) = buffer.get_mut(..n) {
-            self.current.copy_to_slice(target);
-        }
+        Ok(&self.current)
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.current.advance(n.min(self.current.len()));
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut there = self.fill_buf()?;
+        let n = there.read(buffer)?;
+        self.consume(n);
         Ok(n)
     }
 }

@@ -74,6 +74,12 @@ pub fn runtimes(content: &mut Content, n_bytes: usize) -> Layer {
     layer
 }
 
+/// Weights of a model: one file that does not compress.
+pub fn model(content: &mut Content, n_bytes: usize) -> Layer {
+    let name = format!("srv/models/{}.safetensors", content.below(1 << 30));
+    Layer::new().file(&name, content.packed(n_bytes))
+}
+
 /// An application with its `node_modules`: many small files.
 pub fn npm(content: &mut Content, n_bytes: usize) -> Layer {
     let mut layer = Layer::new().file(

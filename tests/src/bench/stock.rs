@@ -18,7 +18,9 @@ pub const PART_BYTES: usize = 4 << 20;
 type Kind = fn(&mut Content, usize) -> Files;
 
 /// What parts hold, in turn, and about how many bytes of tar make ten that are stored.
-const KINDS: [(Kind, usize); 6] = [
+type Kinds = [(Kind, usize)];
+
+const ALL: &Kinds = &[
     (kinds::pip, 26),
     (kinds::runtimes, 19),
     (kinds::npm, 32),
@@ -26,6 +28,8 @@ const KINDS: [(Kind, usize); 6] = [
     (kinds::go, 20),
     (|content, n_bytes| kinds::debian(content, 12, n_bytes), 21),
 ];
+/// What makes images large.
+const OF_LARGE_FILES: &Kinds = &[(kinds::model, 10), (kinds::go, 20), (kinds::model, 10)];
 
 /// The parts.
 #[derive(Debug)]
@@ -35,8 +39,17 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// Makes so many parts.
+    /// Makes so many parts of all kinds.
     pub fn of(n_parts: usize) -> Self {
+        Self::with(ALL, n_parts)
+    }
+
+    /// Makes so many parts of few and large files: models and programs.
+    pub fn of_large_files(n_parts: usize) -> Self {
+        Self::with(OF_LARGE_FILES, n_parts)
+    }
+
+    fn with(kinds: &Kinds, n_parts: usize) -> Self {
         let todo = Mutex::new(0..n_parts);
         let made: Mutex<Vec<(usize, Bytes)>> = Mutex::default();
         std::thread::scope(|scope| {
@@ -44,7 +57,7 @@ impl Stock {
                 scope.spawn(|| {
                     loop {
                         let Some(i) = todo.lock().unwrap().next() else { return };
-                        let (make, tenths) = KINDS[i % KINDS.len()];
+                        let (make, tenths) = kinds[i % kinds.len()];
                         let n_bytes = PART_BYTES / 10 * tenths;
                         let part = gzip(&make(&mut Content::new(i as u64), n_bytes).entries());
                         made.lock().unwrap().push((i, part.into()));

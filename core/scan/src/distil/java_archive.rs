@@ -219,7 +219,9 @@ fn of_passed(sift: Sift, scratch: &Scratch) -> io::Result<JavaArchive> {
 pub(crate) fn in_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> io::Result<JavaArchive> {
     let pieces: Vec<&[u8]> = pieces.into_iter().collect();
     let mut sift = Sift::new(pieces.iter().map(|piece| piece.len() as u64).sum());
-    pieces.iter().for_each(|piece| sift.take(piece));
+    for piece in pieces {
+        sift.take(piece);
+    }
     of_passed(sift, &Scratch::new(&Limits::default()))
 }
 

@@ -4,7 +4,7 @@
 //! every file, so that the inflater is reused, and after a complete member zeros and garbage are ignored as gzip(1)
 //! does.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
@@ -42,7 +42,11 @@ impl Gzip {
     }
 
     /// Inflates into `out`, some bytes at least; 0 at the end.
-    pub(super) fn read<R: Read>(&mut self, source: &mut Source<R>, out: &mut [u8]) -> Result<usize, Fault> {
+    pub(super) fn read<R: BufRead>(
+        &mut self,
+        source: &mut Source<R>,
+        out: &mut [u8],
+    ) -> Result<usize, Fault> {
         loop {
             match self.state {
                 State::Ended => return Ok(0),
@@ -66,7 +70,7 @@ impl Gzip {
         }
     }
 
-    fn inflate<R: Read>(&mut self, source: &mut Source<R>, out: &mut [u8]) -> Result<usize, Fault> {
+    fn inflate<R: BufRead>(&mut self, source: &mut Source<R>, out: &mut [u8]) -> Result<usize, Fault> {
         let input = source.fill()?;
         let at_end = input.is_empty();
         let (before_in, before_out) = (self.inflater.total_in(), self.inflater.total_out());
@@ -98,7 +102,7 @@ impl Gzip {
         Ok(written)
     }
 
-    fn read_trailer<R: Read>(&self, source: &mut Source<R>) -> Result<(), Fault> {
+    fn read_trailer<R: BufRead>(&self, source: &mut Source<R>) -> Result<(), Fault> {
         let trailer: [u8; 8] = take(source)?;
         let [c0, c1, c2, c3, l0, l1, l2, l3] = trailer;
         if u32::from_le_bytes([c0, c1, c2, c3]) != self.crc.sum() {
@@ -116,7 +120,7 @@ fn difference(after: u64, before: u64) -> usize {
     usize::try_from(after - before).unwrap_or(usize::MAX)
 }
 
-fn read_member_header<R: Read>(source: &mut Source<R>) -> Result<(), Fault> {
+fn read_member_header<R: BufRead>(source: &mut Source<R>) -> Result<(), Fault> {
     let [m0, m1, method, flags, ..]: [u8; 10] = take(source)?;
     if [m0, m1] != MAGIC || method != METHOD_DEFLATE {
         return Err(Fault::undecodable("gzip header is damaged"));
@@ -141,13 +145,13 @@ fn ended_in_header() -> Fault {
     Fault::undecodable("gzip data ends inside a header or trailer")
 }
 
-fn take<const N: usize, R: Read>(source: &mut Source<R>) -> Result<[u8; N], Fault> {
+fn take<const N: usize, R: BufRead>(source: &mut Source<R>) -> Result<[u8; N], Fault> {
     let taken = *source.fill_to(N)?.first_chunk().ok_or_else(ended_in_header)?;
     source.consume(N);
     Ok(taken)
 }
 
-fn skip<R: Read>(source: &mut Source<R>, n: usize) -> Result<(), Fault> {
+fn skip<R: BufRead>(source: &mut Source<R>, n: usize) -> Result<(), Fault> {
     if source.fill_to(n)?.len() < n {
         return Err(ended_in_header());
     }
@@ -156,7 +160,7 @@ fn skip<R: Read>(source: &mut Source<R>, n: usize) -> Result<(), Fault> {
 }
 
 /// Skips a text that ends with a NUL.
-fn skip_text<R: Read>(source: &mut Source<R>) -> Result<(), Fault> {
+fn skip_text<R: BufRead>(source: &mut Source<R>) -> Result<(), Fault> {
     loop {
         let buffered = source.fill()?;
         if buffered.is_empty() {

@@ -1,6 +1,6 @@
 //! The tar stream: inflated by what the bytes are, bounded, and hashed where a diff ID is to be checked.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use regent_oci::{Algorithm, Digest, Digester};
 
@@ -32,7 +32,7 @@ enum Coding {
     Plain,
 }
 
-impl<'a, R: Read> Inflate<'a, R> {
+impl<'a, R: BufRead> Inflate<'a, R> {
     /// `diff`: the algorithm of a diff ID, if one is to be computed. `buffer` is one that was used before, or empty.
     pub(super) fn new(
         source: &'a mut Source<R>,
@@ -49,7 +49,7 @@ impl<'a, R: Read> Inflate<'a, R> {
             Coding::Plain
         };
         match coding {
-            Coding::Plain => {} // the source's own is lent out
+            Coding::Plain => {} // what the source has is lent out
             Coding::Gzip(_) | Coding::Zstd(_) => buffer.resize(BUFFER_BYTES, 0),
         }
         let diff = diff.map(Algorithm::digester);
@@ -80,8 +80,8 @@ impl<'a, R: Read> Inflate<'a, R> {
     pub(super) fn consume(&mut self, n: usize) -> Result<(), Fault> {
         if let Coding::Plain = self.coding {
             if let Some(diff) = &mut self.diff {
-                let buffered = self.source.buffered();
-                diff.update(buffered.get(..n).unwrap_or(buffered));
+                let there = self.source.fill()?;
+                diff.update(there.get(..n).unwrap_or(there));
             }
             self.source.consume(n);
             return self.count(n as u64);

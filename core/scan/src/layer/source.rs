@@ -1,21 +1,19 @@
 //! The layer's bytes as they come: counted, hashed, and held against the descriptor.
 
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, ErrorKind};
 
 use regent_oci::{Descriptor, Digest, Digester};
 
 use super::Fault;
 
-/// Large enough to make calls to the reader rare, small enough to stay in a core's cache between hashing and
-/// inflating.
-const BUFFER_BYTES: usize = 128 << 10;
-
-/// A reader with one buffer, whose bytes are hashed when they arrive.
+/// A reader whose bytes are hashed when they arrive, and lent out where they lie: a copy would cost as much as the tar.
 pub(super) struct Source<R> {
     reader: R,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
+    /// How much of what the reader has was hashed and not used.
+    hashed: usize,
+    /// Bytes that were asked for together and came in several pieces, and how many of them were used.
+    joined: Vec<u8>,
+    joined_used: usize,
     digester: Digester,
     expected: Digest,
     expected_bytes: u64,
@@ -23,15 +21,13 @@ pub(super) struct Source<R> {
     at_end: bool,
 }
 
-impl<R: Read> Source<R> {
-    /// `buffer` is one that was used before, or empty.
-    pub(super) fn new(reader: R, descriptor: &Descriptor, mut buffer: Vec<u8>) -> Self {
-        buffer.resize(BUFFER_BYTES, 0);
+impl<R: BufRead> Source<R> {
+    pub(super) fn new(reader: R, descriptor: &Descriptor) -> Self {
         Self {
             reader,
-            buffer,
-            start: 0,
-            end: 0,
+            hashed: 0,
+            joined: Vec::new(),
+            joined_used: 0,
             digester: descriptor.digest.algorithm().digester(),
             expected: descriptor.digest.clone(),
             expected_bytes: descriptor.size_bytes,
@@ -40,44 +36,52 @@ impl<R: Read> Source<R> {
         }
     }
 
-    /// The buffer, for the next layer.
-    pub(super) fn into_buffer(self) -> Vec<u8> {
-        self.buffer
-    }
-
     /// How many bytes came so far.
     pub(super) fn read_bytes(&self) -> u64 {
         self.read_bytes
     }
 
-    /// What is buffered; reads if that is nothing. Empty at the end.
+    /// What is there; reads if that is nothing. Empty at the end.
     pub(super) fn fill(&mut self) -> Result<&[u8], Fault> {
-        self.fill_to(1)
+        if self.n_joined() > 0 { Ok(self.joined()) } else { self.piece() }
     }
 
-    /// What is buffered, at least `n` bytes of it unless the end comes first.
+    /// What is there, at least `n` bytes of it unless the end comes first.
     pub(super) fn fill_to(&mut self, n: usize) -> Result<&[u8], Fault> {
-        while self.end - self.start < n && !self.at_end {
-            self.read_more()?;
+        if self.n_joined() == 0 {
+            if self.piece()?.len() >= n {
+                return self.piece();
+            }
+            self.joined.clear();
+            self.joined_used = 0;
         }
-        Ok(self.buffered())
+        while self.n_joined() < n {
+            let n_more = self.piece()?.len().min(n - self.n_joined());
+            if n_more == 0 {
+                break;
+            }
+            let there = self.reader.fill_buf().map_err(Fault::Read)?;
+            self.joined.extend_from_slice(there.get(..n_more).unwrap_or(there));
+            self.use_up(n_more);
+        }
+        Ok(self.joined())
     }
 
-    /// What is buffered, without reading.
-    pub(super) fn buffered(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or_default()
-    }
-
-    /// Marks the first `n` buffered bytes as used.
+    /// Marks the first `n` bytes of what was lent as used.
     pub(super) fn consume(&mut self, n: usize) {
-        self.start = self.end.min(self.start + n);
+        match self.n_joined() {
+            0 => self.use_up(n),
+            left => self.joined_used += n.min(left),
+        }
     }
 
     /// Reads what is left and checks size and digest.
     pub(super) fn finish(&mut self) -> Result<(), Fault> {
+        self.joined.clear();
+        self.joined_used = 0;
         while !self.at_end {
-            self.start = self.end;
-            self.read_more()?;
+            let n = self.piece()?.len();
+            self.use_up(n);
         }
         if self.read_bytes != self.expected_bytes {
             return Err(self.wrong_size());
@@ -90,29 +94,43 @@ impl<R: Read> Source<R> {
         Fault::Size { expected_bytes: self.expected_bytes, actual_bytes: self.read_bytes }
     }
 
+    fn joined(&self) -> &[u8] {
+        self.joined.get(self.joined_used..).unwrap_or_default()
+    }
+
+    fn n_joined(&self) -> usize {
+        self.joined.len() - self.joined_used
+    }
+
+    /// What the reader has, hashed. Empty at the end.
+    fn piece(&mut self) -> Result<&[u8], Fault> {
+        if self.hashed == 0 && !self.at_end {
+            self.read_more()?;
+        }
+        if self.hashed == 0 {
+            return Ok(&[]);
+        }
+        let there = self.reader.fill_buf().map_err(Fault::Read)?;
+        Ok(there.get(..self.hashed).unwrap_or(there))
+    }
+
     fn read_more(&mut self) -> Result<(), Fault> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        // One byte more than expected is asked for, to see that there is none.
-        let wanted = self.expected_bytes.saturating_sub(self.read_bytes).saturating_add(1);
-        let room = self.buffer.len() - self.end;
-        let room = usize::try_from(wanted).map_or(room, |wanted| wanted.min(room));
-        let free = self.buffer.get_mut(self.end..self.end + room).unwrap_or_default();
-        let n = loop {
-            match self.reader.read(free) {
+        let new = loop {
+            match self.reader.fill_buf() {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => break other.map_err(Fault::Read)?,
             }
         };
-        // A reader that claims to have filled more than it was given.
-        let Some(new) = free.get(..n) else {
-            return Err(Fault::Read(ErrorKind::InvalidData.into()));
-        };
-        self.at_end = n == 0;
+        self.at_end = new.is_empty();
         self.digester.update(new);
-        self.read_bytes += n as u64;
-        self.end += n;
+        self.hashed = new.len();
+        self.read_bytes += new.len() as u64;
         if self.read_bytes > self.expected_bytes { Err(self.wrong_size()) } else { Ok(()) }
+    }
+
+    fn use_up(&mut self, n: usize) {
+        let n = n.min(self.hashed);
+        self.reader.consume(n);
+        self.hashed -= n;
     }
 }

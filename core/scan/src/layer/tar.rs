@@ -4,7 +4,7 @@
 //! files of pax are to be expanded, and what is lenient and what is strict has to match Go's reader.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::BufRead;
 
 use super::Fault;
 use super::entry::{Contents, File, LayerEntry, LayerKind};
@@ -33,7 +33,7 @@ pub(super) struct Tar<'a, R> {
     padding: u64,
 }
 
-impl<'a, R: Read> Tar<'a, R> {
+impl<'a, R: BufRead> Tar<'a, R> {
     pub(super) fn new(inflate: Inflate<'a, R>, limits: &'a Limits) -> Self {
         Self { inflate, limits, block: [0; BLOCK_BYTES], n_headers: 0, left: 0, padding: 0 }
     }
@@ -297,7 +297,7 @@ impl<'a, R: Read> Tar<'a, R> {
     }
 }
 
-impl<R: Read> Contents for Tar<'_, R> {
+impl<R: BufRead> Contents for Tar<'_, R> {
     type Data = SparseForm;
 
     /// Of the current entry.

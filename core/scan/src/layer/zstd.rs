@@ -1,6 +1,6 @@
 //! Zstandard (RFC 8878): frames and skippable frames, one after the other.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use zstd::stream::raw::{Decoder, Operation};
 
@@ -25,7 +25,11 @@ impl Zstd {
     }
 
     /// Decodes into `out`, some bytes at least; 0 at the end.
-    pub(super) fn read<R: Read>(&mut self, source: &mut Source<R>, out: &mut [u8]) -> Result<usize, Fault> {
+    pub(super) fn read<R: BufRead>(
+        &mut self,
+        source: &mut Source<R>,
+        out: &mut [u8],
+    ) -> Result<usize, Fault> {
         loop {
             let input = source.fill()?;
             let at_end = input.is_empty();

@@ -174,8 +174,8 @@ fn entries_of_any_form_are_told_as_they_pass() {
         _ => streamed(entry),
     };
     let plain = |entry: &RawEntry<'static>| entry.clone();
-    let forms: [(&str, &dyn Fn(&RawEntry<'static>) -> RawEntry<'static>); 3] =
-        [("plain", &plain), ("wide", &wide), ("streamed", &streams)];
+    let forms: [(&str, fn(&RawEntry<'static>) -> RawEntry<'static>); 3] =
+        [("plain", plain), ("wide", wide), ("streamed", streams)];
     for (name, form) in forms {
         let add = |builder: ZipBuilder, entry| builder.with_raw(&form(entry));
         let bytes = entries.iter().fold(ZipBuilder::default(), add).finish();

@@ -118,6 +118,9 @@ fn what_is_no_archive_has_a_digest_and_nothing_else() {
     assert!(empty.is_zip && empty.artifacts.is_empty());
 }
 
+/// How entries of an archive are written.
+type Form = fn(&RawEntry<'static>) -> RawEntry<'static>;
+
 /// The same entry, as streams write it.
 fn streamed<'a>(entry: &RawEntry<'a>) -> RawEntry<'a> {
     RawEntry { flags: RawEntry::STREAMED, ..entry.clone() }
@@ -174,8 +177,7 @@ fn entries_of_any_form_are_told_as_they_pass() {
         _ => streamed(entry),
     };
     let plain = |entry: &RawEntry<'static>| entry.clone();
-    let forms: [(&str, fn(&RawEntry<'static>) -> RawEntry<'static>); 3] =
-        [("plain", plain), ("wide", wide), ("streamed", streams)];
+    let forms: [(&str, Form); 3] = [("plain", plain), ("wide", wide), ("streamed", streams)];
     for (name, form) in forms {
         let add = |builder: ZipBuilder, entry| builder.with_raw(&form(entry));
         let bytes = entries.iter().fold(ZipBuilder::default(), add).finish();

@@ -130,6 +130,7 @@ fn manifest(minor: &str, name: &str, manifest: &Table, versions: &Table) -> Resu
          \n\
          [lib]\n\
          test = false\n\
+         bench = false\n\
          doctest = false\n\
          doc = false\n",
         package(minor, name),

@@ -51,8 +51,8 @@ pub struct Entry {
 /// What a kept entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntryKind {
-    /// A regular file that a matcher asked for.
-    File(Kept),
+    /// A regular file that a matcher asked for. Shared with the images that have it.
+    File(#[serde(with = "shared")] Arc<Kept>),
     /// A symbolic link with its target as written. All of a layer's are kept: any may lead to a wanted file.
     Symlink(String),
     /// A hard link to another path, kept where a matcher asked for the link's own path.
@@ -75,6 +75,23 @@ pub struct Kept {
     pub sha256: Option<Digest>,
     /// What was made of the content as it passed, where a matcher asked for that.
     pub distilled: Option<Distilled>,
+}
+
+/// A shared value in the form of the value.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &Arc<T>, to: S) -> Result<S::Ok, S::Error> {
+        T::serialize(value, to)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(from).map(Arc::new)
+    }
 }
 
 impl Entry {

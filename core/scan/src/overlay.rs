@@ -5,6 +5,7 @@ mod tree;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use regent_oci::Digest;
 
@@ -37,7 +38,7 @@ pub struct OverlayFile {
     /// exactly that path or all of that directory, besides its own.
     pub path: LayerPath,
     /// What is kept of it.
-    pub kept: Kept,
+    pub kept: Arc<Kept>,
     /// Index of the layer that the content is from, base layer 0.
     pub layer: usize,
     /// Where the file itself lies, if it is seen through a link.
@@ -146,7 +147,7 @@ impl Merge<'_> {
                 }
                 if let EntryKind::File(kept) = &entry.kind {
                     self.ask_for_whole(place.layer, &entry.path, kept);
-                    let (path, kept) = (entry.path.clone(), kept.clone());
+                    let (path, kept) = (entry.path.clone(), Arc::clone(kept));
                     self.seen.push((place, OverlayFile { path, kept, layer, linked_to: None }));
                 } else {
                     self.add_through_link(entry.path.clone());
@@ -233,7 +234,7 @@ impl Merge<'_> {
                 let Some(entry) = place.entry(self.layers) else { return };
                 let EntryKind::File(kept) = &entry.kind else { return };
                 self.ask_for_whole(place.layer, &entry.path, kept);
-                let mut kept = kept.clone();
+                let mut kept = Arc::clone(kept);
                 let lacks_content = kept.content.is_none()
                     && kept.size_bytes <= want.content_bytes.min(self.limits.kept_file_bytes);
                 let lacks_distilled = want.distil.is_some() && kept.distilled.is_none();
@@ -242,7 +243,8 @@ impl Merge<'_> {
                     return;
                 }
                 if want.sha256 && kept.sha256.is_none() {
-                    kept.sha256 = kept.content.as_deref().map(Digest::sha256);
+                    let sha256 = kept.content.as_deref().map(Digest::sha256);
+                    Arc::make_mut(&mut kept).sha256 = sha256;
                 }
                 let linked_to = Some(entry.path.clone());
                 self.seen.push((link, OverlayFile { path, kept, layer: place.layer, linked_to }));

@@ -30,6 +30,8 @@ pub(super) fn unpack(packed: &[u8], digest: Digest) -> Option<CapturedLayer> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
     use proptest::prelude::*;
     use regent_scan::{
@@ -78,7 +80,7 @@ mod tests {
     fn layer() -> CapturedLayer {
         let file = |distilled| {
             let kept = Kept { size_bytes: 1, content: None, sha256: None, distilled: Some(distilled) };
-            Entry { path: LayerPath::new("opt/a"), kind: EntryKind::File(kept) }
+            Entry { path: LayerPath::new("opt/a"), kind: EntryKind::File(kept.into()) }
         };
         let link = Entry { path: LayerPath::new("b"), kind: EntryKind::HardLink(LayerPath::new("c")) };
         let capture = Capture {
@@ -121,12 +123,12 @@ mod tests {
         let content = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200));
         let kept = (any::<u64>(), content, any::<bool>(), proptest::option::of(0..distilled().len()));
         prop_oneof![
-            kept.prop_map(|(size_bytes, content, has_digest, place)| EntryKind::File(Kept {
+            kept.prop_map(|(size_bytes, content, has_digest, place)| EntryKind::File(Arc::new(Kept {
                 size_bytes,
                 sha256: has_digest.then(|| Digest::sha256(content.as_deref().unwrap_or_default())),
                 content: content.map(Bytes::from),
                 distilled: place.map(|place| distilled().swap_remove(place)),
-            })),
+            }))),
             "\\PC{0,40}".prop_map(EntryKind::Symlink),
             "\\PC{0,40}".prop_map(|path| EntryKind::HardLink(LayerPath::new(&path))),
             Just(EntryKind::Whiteout),

@@ -170,5 +170,5 @@ pub fn npm_range(range: &str, whole: &str, version: &str) -> Option<(bool, bool)
 /// A file of which nothing was kept.
 fn file_at(path: &str) -> OverlayFile {
     let kept = Kept { size_bytes: 0, content: None, sha256: None, distilled: None };
-    OverlayFile { path: LayerPath::new(path), kept, layer: 0, linked_to: None }
+    OverlayFile { path: LayerPath::new(path), kept: kept.into(), layer: 0, linked_to: None }
 }

@@ -1,6 +1,7 @@
 //! The table, and analyzers over merged views.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use regent_oci::Digest;
 
@@ -104,12 +105,12 @@ pub(crate) fn file(path: &str, content: &[u8]) -> Entry {
     let path = LayerPath::new(path);
     let want = wants(&path);
     assert!(want.any(), "{path}");
-    let kept = Kept {
+    let kept = Arc::new(Kept {
         size_bytes: content.len() as u64,
         content: (want.content_bytes > 0).then(|| content.to_vec().into()),
         sha256: want.sha256.then(|| Digest::sha256(content)),
         distilled: want.distil.and_then(|distil| distil.of_content(content).unwrap()),
-    };
+    });
     Entry { path, kind: EntryKind::File(kept) }
 }
 
@@ -204,7 +205,7 @@ fn licences_of_debian_packages_are_those_of_their_copyright_files() {
     let rows = [("gcc-12-base", "GPL-3+"), ("own", "Expat"), ("own/examples", "Zlib"), ("gone", "Zlib")];
     let copyrights = rows.map(|(package, license)| Entry {
         path: LayerPath::new(&format!("/usr/share/doc/{package}/copyright")),
-        kind: EntryKind::File(copyright(license)),
+        kind: EntryKind::File(Arc::new(copyright(license))),
     });
     let status = "Package: gcc-12-base\nSource: gcc-12\n\nPackage: libgcc-s1\nSource: gcc-12 (12)\n\nPackage: own\n\nPackage: none\n";
     let mut layer = vec![file("/var/lib/dpkg/status", status.as_bytes())];
@@ -344,7 +345,7 @@ fn key_binaries_are_hashed_once_each_in_merge_order() {
 #[test]
 fn a_wanted_file_that_was_too_large_to_be_kept_is_said() {
     let kept = Kept { size_bytes: 1 << 40, content: None, sha256: None, distilled: None };
-    let entry = Entry { path: LayerPath::new("/var/lib/dpkg/status"), kind: EntryKind::File(kept) };
+    let entry = Entry { path: LayerPath::new("/var/lib/dpkg/status"), kind: EntryKind::File(Arc::new(kept)) };
     let layer = vec![entry, file("/usr/bin/node", b"node")];
     let findings = analyzed(&overlay_of([layer].into_iter()));
     assert_eq!(gaps(&findings), [("/var/lib/dpkg/status", "file_too_large")]);

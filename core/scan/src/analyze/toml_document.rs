@@ -77,7 +77,8 @@ mod tests {
 
     fn outcome(content: &str) -> Result<bool, &'static str> {
         let kept = Kept { size_bytes: 0, content: None, sha256: None, distilled: None };
-        let file = OverlayFile { path: LayerPath::new("/a.toml"), kept, layer: 0, linked_to: None };
+        let file =
+            OverlayFile { path: LayerPath::new("/a.toml"), kept: kept.into(), layer: 0, linked_to: None };
         let text = Text { file: &file, content: content.as_bytes() };
         read(&text, |document| document.contains_key("a")).map_err(|gap| gap.code)
     }

@@ -1,5 +1,7 @@
 //! What is kept of the entries, as they pass.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use regent_oci::Algorithm;
 
@@ -121,7 +123,7 @@ impl<'a> Keeper<'a> {
                     let is_nothing =
                         Want { distil: None, ..want } == Want::NOTHING && kept.distilled.is_none();
                     if !is_nothing || self.extra.want(&path).any() {
-                        return self.keep(path, EntryKind::File(kept));
+                        return self.keep(path, EntryKind::File(Arc::new(kept)));
                     }
                 }
             }
@@ -211,7 +213,7 @@ impl<'a> Keeper<'a> {
             .and_then(|at| self.slots.get(at))
             .filter(|slot| slot.is_current);
         let kind = slot.map(|slot| &slot.entry.kind);
-        matches!(kind, Some(EntryKind::File(Kept { distilled: Some(Distilled::Executable(_)), .. })))
+        matches!(kind, Some(EntryKind::File(kept)) if matches!(kept.distilled, Some(Distilled::Executable(_))))
     }
 
     fn read<C: Contents>(

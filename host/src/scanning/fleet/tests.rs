@@ -17,7 +17,7 @@ fn layer(name: &str, content: &[u8]) -> CapturedLayer {
     let capture = Capture {
         version: CAPTURE_VERSION,
         entries: vec![
-            Entry { path: path("etc/os-release"), kind: EntryKind::File(kept) },
+            Entry { path: path("etc/os-release"), kind: EntryKind::File(kept.into()) },
             Entry { path: path("etc/link"), kind: EntryKind::Symlink("os-release".to_owned()) },
             Entry { path: path("etc/gone"), kind: EntryKind::Whiteout },
         ],

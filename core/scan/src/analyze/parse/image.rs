@@ -1,5 +1,7 @@
 //! Small images, made of files alone.
 
+use std::sync::Arc;
+
 use regent_oci::Digest;
 
 use super::super::{analyze, wants};
@@ -24,7 +26,7 @@ pub fn image_of(files: &[(&str, &[u8])]) -> Findings {
             // Whatever needs the disk and fails is passed over: nothing depends on what is found here.
             distilled: want.distil.and_then(|distil| distil.of_content(content).ok().flatten()),
         };
-        Entry { path, kind: EntryKind::File(kept) }
+        Entry { path, kind: EntryKind::File(Arc::new(kept)) }
     });
     let capture = Capture {
         version: CAPTURE_VERSION,

@@ -17,6 +17,7 @@ pub(crate) fn described(name: &str, version: &str, types: &[&str]) -> Descriptio
         target: String::new(),
         rustc: String::new(),
         abi_stable: String::new(),
+        layouts: std::collections::BTreeMap::new(),
         types: types.iter().map(|t| (*t).to_owned()).collect(),
         summary: String::new(),
         settings: Vec::new(),

@@ -1,3 +1,5 @@
+mod header;
+
 use std::mem::{align_of, size_of};
 use std::time::{Duration, SystemTime};
 

@@ -56,11 +56,15 @@ pub fn load(file: &LibraryFile) -> Result<LoadedLibrary, Refusal> {
     // whole library of this machine was checked as they were read, and the seals keep them as they were.
     let library = unsafe { Library::open(Some(memory.path()), RTLD_NOW | RTLD_LOCAL) };
     let library = ManuallyDrop::new(library.map_err(|e| refused(&e))?);
-    let header = header(&library, &description.name)?;
-    check_layout(header)?;
-    // SAFETY: the layout of the module was compared with ours, in the direction of the two versions.
-    let module = unsafe { header.init_root_module_with_unchecked_layout::<DriverModuleRef>() };
-    let module = module.map_err(|e| Refusal::RootFailed { reason: e.to_string() })?;
+    let module = if description.is_c() {
+        c_module(&library, &description)?
+    } else {
+        let header = header(&library, &description)?;
+        check_layout(header)?;
+        // SAFETY: the layout of the module was compared with ours, in the direction of the two versions.
+        let module = unsafe { header.init_root_module_with_unchecked_layout::<DriverModuleRef>() };
+        module.map_err(|e| Refusal::RootFailed { reason: e.to_string() })?
+    };
     Ok(LoadedLibrary {
         module,
         description,
@@ -91,8 +95,17 @@ impl LoadedLibrary {
     }
 }
 
-fn header(library: &Library, name: &str) -> Result<&'static LibHeader, Refusal> {
-    let symbol = root_symbol(name);
+/// The module of a library in C is a static of its own.
+fn c_module(library: &Library, description: &Description) -> Result<DriverModuleRef, Refusal> {
+    let symbol = root_symbol(description);
+    // SAFETY: the header of C makes this symbol a `struct regent_driver`, whose layout was agreed on by its name as the
+    // description was read; a `DriverModuleRef` is a pointer to that. The library is never unloaded.
+    let found = unsafe { library.get::<DriverModuleRef>(&*symbol) };
+    Ok(*found.map_err(|_| Refusal::NoRootSymbol { symbol: symbol.clone() })?)
+}
+
+fn header(library: &Library, description: &Description) -> Result<&'static LibHeader, Refusal> {
+    let symbol = root_symbol(description);
     // SAFETY: `export_driver!` makes this symbol a `LibHeader`, which begins with the `AbiHeader` that this points to;
     // `upgrade` checks its magic before anything else is read. The library is never unloaded.
     let found = unsafe { library.get::<AbiHeaderRef>(&*symbol) };

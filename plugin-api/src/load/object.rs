@@ -6,6 +6,7 @@ use object::{Endianness, FileKind, Object, ObjectSection, ObjectSymbol};
 use semver::Version;
 
 use super::refusal::Refusal;
+use crate::abi::layouts::agreed;
 use crate::description::Description;
 use crate::export::meta::{API_VERSION, TARGET};
 
@@ -15,8 +16,9 @@ const MAX_DESCRIPTION_BYTES: usize = 64 << 10;
 const FORMAT: u32 = 1;
 
 /// The symbol of a driver's entry.
-pub(super) fn root_symbol(name: &str) -> String {
-    format!("regent_driver_root_v1.{name}")
+pub(super) fn root_symbol(description: &Description) -> String {
+    let kind = if description.is_c() { "c" } else { "root" };
+    format!("regent_driver_{kind}_v1.{}", description.name)
 }
 
 /// This host's API.
@@ -36,7 +38,7 @@ pub(super) fn describe(bytes: &[u8]) -> Result<Description, Refusal> {
         Err(e) => return Err(Refusal::Truncated { reason: e.to_string() }),
     };
     check(&description, &host_api())?;
-    let symbol = root_symbol(&description.name);
+    let symbol = root_symbol(&description);
     if !symbols.contains(&symbol) {
         return Err(Refusal::NoRootSymbol { symbol });
     }
@@ -66,7 +68,7 @@ fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<(Description
     }
     let description: Description =
         serde_json::from_slice(json).map_err(|e| Refusal::BadDescription { reason: e.to_string() })?;
-    let entry = root_symbol(&description.name);
+    let entry = root_symbol(&description);
     let defined = file.dynamic_symbols().filter(|s| !s.is_undefined());
     let names = defined.filter_map(|s| s.name().ok()).filter(|n| *n == entry).map(str::to_owned);
     Ok((description, names.collect()))
@@ -115,6 +117,9 @@ fn check(description: &Description, host: &Version) -> Result<(), Refusal> {
     }
     if description.requires_api > host {
         return Err(Refusal::ApiTooNew { required: description.requires_api.clone(), host });
+    }
+    if description.is_c() && agreed(&description.layouts, &description.api, &host).is_none() {
+        return Err(Refusal::LayoutsUnknown { driver: description.api.clone(), host });
     }
     Ok(())
 }

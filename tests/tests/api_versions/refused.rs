@@ -23,14 +23,16 @@ __attribute__((constructor)) static void ran(void) {
 const char meta[sizeof(META) - 1] __asm__("regent_driver_meta_v1.marked")
     __attribute__((used, visibility("default"), section(".regent.meta"))) = META;
 const char root[256] __asm__("regent_driver_root_v1.marked") __attribute__((used, visibility("default"))) = {0};
+const char root_c[256] __asm__("regent_driver_c_v1.marked") __attribute__((used, visibility("default"))) = {0};
 "#;
 
 /// What is put into the description, why that is refused, and what the words have to say.
-const ROWS: [(&str, &str, &str, &str); 5] = [
+const ROWS: [(&str, &str, &str, &str); 6] = [
     ("api", "2.0.0", "api_too_new", "upgrade Regent, or take an older driver"),
     ("api", "0.9.0", "api_too_old", "upgrade the driver"),
     ("requires_api", "1.99.0", "api_too_new", "upgrade Regent, or take an older driver"),
     ("target", "sparc64-unknown-linux-gnu", "wrong_target", "take the library for"),
+    ("layouts", "another", "layouts_unknown", "the regent_driver.h of a release"),
     ("format", "2", "bad_description", "this program reads 1"),
 ];
 
@@ -49,6 +51,7 @@ fn marked(folder: &Path, name: &str, key: &str, value: &str) -> Marked {
     });
     description[key] = match key {
         "format" => json!(2),
+        "layouts" => json!({ "1.0": value }),
         _ => json!(value),
     };
     let (source, mark) = (folder.join("marked.c"), folder.join(format!("{name}.ran")));

@@ -9,6 +9,8 @@
 pub(crate) mod driver_side;
 #[cfg(feature = "load")]
 pub(crate) mod host_side;
+#[cfg(any(test, feature = "load"))]
+pub(crate) mod layouts;
 pub(crate) mod message;
 pub(crate) mod root;
 pub(crate) mod values;

@@ -1,5 +1,7 @@
 //! What a driver says about itself before any of its code runs.
 
+use std::collections::BTreeMap;
+
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,10 @@ pub struct Description {
     pub rustc: String,
     /// Version of `abi_stable` it was built with.
     pub abi_stable: String,
+    /// Of a library in C: what its header calls the layouts of each version of the API up to its own (`1.0`). A Rust library
+    /// has none: it has the layouts themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layouts: BTreeMap<String, String>,
     /// Connection types that it serves, the canonical one first, then legacy names. Compared ignoring case.
     pub types: Vec<String>,
     /// One line for operators: which registry this is for.
@@ -63,6 +69,11 @@ pub struct SettingDescription {
 impl Description {
     /// The capability of serving manifests and blobs itself.
     pub const CONTENT: &str = "content";
+
+    /// Whether the library is one in C, without layouts that can be compared.
+    pub fn is_c(&self) -> bool {
+        !self.layouts.is_empty()
+    }
 
     /// Whether the driver serves manifests and blobs itself, instead of naming an endpoint.
     pub fn serves_content(&self) -> bool {

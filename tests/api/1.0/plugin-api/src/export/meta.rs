@@ -37,7 +37,7 @@ const REQUIRES_API: &str = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".0.0");
 pub(crate) const TARGET: &str = env!("REGENT_BUILD_TARGET");
 const RUSTC: &str = env!("REGENT_BUILD_RUSTC");
 /// The pinned version in the workspace's manifest.
-const ABI_STABLE: &str = "0.11.3";
+pub(crate) const ABI_STABLE: &str = "0.11.3";
 
 impl Meta {
     /// The length of the JSON in bytes.

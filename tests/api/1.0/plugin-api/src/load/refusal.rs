@@ -152,6 +152,16 @@ pub enum Refusal {
         /// The whole report, some tens of kilobytes. For a debug log.
         report: Box<str>,
     },
+    /// A library in C whose header is none that was released.
+    #[error(
+        "its header, of plugin API {driver}, is none that this program ({host}) knows: build it with the regent_driver.h of a release"
+    )]
+    LayoutsUnknown {
+        /// The driver's API.
+        driver: Version,
+        /// This program's API.
+        host: Version,
+    },
     /// Its entry point failed.
     #[error("its entry point failed: {reason}")]
     RootFailed {
@@ -183,6 +193,7 @@ impl Refusal {
             Self::Unsealed { .. } => "unsealed",
             Self::DlopenFailed { .. } => "dlopen_failed",
             Self::LayoutMismatch { .. } => "layout_mismatch",
+            Self::LayoutsUnknown { .. } => "layouts_unknown",
             Self::RootFailed { .. } => "root_failed",
         }
     }

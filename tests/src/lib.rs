@@ -12,6 +12,7 @@ pub mod c_library;
 pub mod disk;
 pub mod ended;
 pub mod faults;
+pub mod helm;
 pub mod http;
 pub mod image;
 pub mod moto;

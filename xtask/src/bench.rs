@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let package = match &arguments.package {
         Some(package) => package.clone(),
-        None => package::run()?,
+        None => package::folder()?,
     };
     let mut build = cargo();
     build.args(["build", "--release", "--package", "regent-tests", "--bin", "bench", "--bin", "floor"]);

@@ -51,8 +51,8 @@ enum Task {
     },
     /// Kill agents at random, or let what is around them fail, for long: nothing may be lost.
     Torture(torture::Arguments),
-    /// Build the program and the drivers as they ship, into `target/package`.
-    Package,
+    /// Build the program and the drivers as they ship, into `target/package`, with archives in `target/dist`.
+    Package(package::Arguments),
     /// Begin a driver: a crate that builds, passes its tests, and lists.
     NewDriver(new_driver::Arguments),
     /// Keep the plugin API of this version as source: what tests build drivers of that version from.
@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Instructions { accept } => instructions::run(accept),
         Task::Torture(arguments) => torture::run(&arguments),
-        Task::Package => package::run().map(|_| ()),
+        Task::Package(arguments) => package::run(&arguments),
         Task::NewDriver(arguments) => new_driver::run(&arguments),
         Task::FreezeApi(arguments) => freeze_api::run(&arguments),
     }

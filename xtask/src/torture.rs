@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     tools::install_packages(&tools::SERVERS)?;
-    let package = package::run()?;
+    let package = package::folder()?;
     command::run(cargo().args(["build", "--release", "--package", "regent-tests", "--bin", "torture"]))?;
     let mut torture = Command::new(target().join("release/torture"));
     torture.arg("--regent").arg(package.join("regent")).arg("--plugins").arg(package.join("plugins"));

@@ -13,18 +13,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::command::{self, cargo, is_installed, rustc_says};
+use crate::command::{self, cargo, is_installed};
 
 /// Said where drivers are packaged with the compiler's own std.
 pub(super) const MISSING: &str = "std could not be built from its source, so that the drivers carry the compiler's: \
                                   each is some 250 KB larger, and sizes were not held against the limits";
-
-/// The platform built on and for, which cargo must be told to build std.
-pub(super) fn platform() -> Result<String> {
-    let version = rustc_says(&["-vV"])?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc does not say its host")?.to_owned())
-}
 
 /// Whether std's source and what it depends on are here, now if not before.
 pub(super) fn can_be_built(platform: &str) -> Result<bool> {

@@ -209,6 +209,7 @@ mod numbered;
 mod settings;
 
 mod abi;
+pub mod bounds;
 mod dyn_driver;
 mod export;
 mod guard;

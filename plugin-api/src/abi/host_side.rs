@@ -18,15 +18,13 @@ use super::{
     WireEmpty, WireError, WireHost, WireHost_TO, WireRequest, WireResponse, WireTime, WireTransportError,
     WireVariable,
 };
+use crate::bounds::MAX_LOG_BYTES;
 use crate::driver::{Access, Authorization, BlobHandle, Content, Page, PageRequest, TagDetail, Validation};
 use crate::dyn_driver::DynDriver;
 use crate::error::{Error, Result};
 use crate::guard::{Guarded, Panicked, catch, drop_guarded};
 use crate::host::{HostServices, LogLevel};
 use crate::settings::Settings;
-
-/// Longest log line that is taken from a driver, in bytes.
-const MAX_LOG_BYTES: usize = 8 << 10;
 
 /// Calls the library's entry.
 pub(crate) fn connect(

@@ -4,14 +4,16 @@ use std::mem::{align_of, size_of};
 use std::time::{Duration, SystemTime};
 
 use abi_stable::std_types::{ROption, RString, RVec, Tuple2};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
-use regent_oci::{Digest, RepositoryName, Tag};
+use regent_oci::{Digest, MediaType, RepositoryName, Tag};
 use regent_transport::{Class, Retry, TransportError};
 use secrecy::ExposeSecret;
 
 use super::values::{Wire, cut, take_error, take_secret, take_time};
 use super::*;
+use crate::bounds;
 use crate::driver::{Authorization, Check, Content, Outcome, Page, PageRequest, TagDetail, Validation};
 use crate::error::Error;
 
@@ -117,6 +119,38 @@ fn answers_that_break_the_contract_are_errors() {
         ext: Ext::new(),
     };
     assert!(Content::from_wire(content).is_err(), "too large");
+}
+
+#[test]
+fn what_is_more_than_its_bound_is_an_error_that_says_so() {
+    let header = |value: usize| {
+        (HeaderName::from_static("x-plain"), HeaderValue::try_from("y".repeat(value)).unwrap())
+    };
+    let with = |headers| Authorization { headers, ..authorization() };
+    let mut far = authorization();
+    far.endpoint.set_path(&"x".repeat(bounds::MAX_URL_BYTES));
+    let check = Check::passed("reached", "");
+    let content = Content { media_type: MediaType::new(&"x".repeat(300)), bytes: Bytes::new() };
+    let at = |what: &str, result: crate::error::Result<()>, words: &str| {
+        let error = result.expect_err(what);
+        assert_eq!(error.code(), "driver_contract_broken", "{what}");
+        assert!(error.message().contains(words), "{what}: {}", error.message());
+    };
+    at("headers", round(with(vec![header(1); 65])).map(drop), "65 headers, at most 64");
+    at(
+        "bytes of headers",
+        round(with(vec![header(40_000); 2])).map(drop),
+        "80014 bytes of headers, at most 65536",
+    );
+    at("an endpoint", round(far).map(drop), "bytes of an endpoint, at most 16384");
+    at(
+        "checks",
+        round(Validation { registry: String::new(), checks: vec![check; 65] }).map(drop),
+        "65 checks, at most 64",
+    );
+    at("a media type", round(content).map(drop), "300 bytes of a media type, at most 256");
+    // The most there may be is none too much.
+    assert!(round(with(vec![header(1); 64])).is_ok());
 }
 
 fn authorization() -> Authorization {

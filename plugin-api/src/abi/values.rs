@@ -14,24 +14,15 @@ use super::{
     Ext, WireAccess, WireAuthorization, WireBlob, WireBytes, WireCheck, WireContent, WireDuration, WireEmpty,
     WireError, WireNames, WirePageRequest, WireTagDetail, WireTagDetails, WireTime, WireValidation, message,
 };
+use crate::bounds::{
+    MAX_AUTHORIZATION_HEADERS, MAX_CHECKS, MAX_CURSOR_BYTES, MAX_DETAILS, MAX_HEADER_BYTES,
+    MAX_MEDIA_TYPE_BYTES, MAX_NAME_BYTES, MAX_PAGE_ITEMS, MAX_URL_BYTES,
+};
 use crate::driver::{
     Access, Authorization, BlobHandle, Check, Content, Cursor, Outcome, Page, PageRequest, TagDetail,
     Validation,
 };
 use crate::error::{Error, Result};
-
-/// Most items on a page: a registry's page has at most some thousands.
-const MAX_PAGE_ITEMS: usize = 100_000;
-/// Longest cursor, in bytes.
-const MAX_CURSOR_BYTES: usize = 8 << 10;
-/// Most headers of an authorization.
-const MAX_HEADERS: usize = 64;
-/// Most checks of a validation.
-const MAX_CHECKS: usize = 64;
-/// Most details of an error.
-const MAX_DETAILS: usize = 32;
-/// Longest code or name of a detail, in bytes.
-const MAX_NAME_BYTES: usize = 128;
 
 /// A value with a form on the wire.
 pub(crate) trait Wire: Sized {
@@ -193,8 +184,12 @@ fn take_cursor(cursor: ROption<RString>) -> Result<Option<Cursor>> {
 }
 
 fn bounded<T>(items: &RVec<T>, max: usize, what: &str) -> Result<()> {
-    if items.len() > max {
-        return Err(broken(format_args!("{} {what}, at most {max}", items.len())));
+    at_most(items.len(), max, what)
+}
+
+fn at_most(n: usize, max: usize, what: &str) -> Result<()> {
+    if n > max {
+        return Err(broken(format_args!("{n} {what}, at most {max}")));
     }
     Ok(())
 }
@@ -334,7 +329,10 @@ impl Wire for Authorization {
     }
 
     fn from_wire(form: WireAuthorization) -> Result<Self> {
-        bounded(&form.headers, MAX_HEADERS, "headers")?;
+        bounded(&form.headers, MAX_AUTHORIZATION_HEADERS, "headers")?;
+        let bytes = form.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+        at_most(bytes, MAX_HEADER_BYTES, "bytes of headers")?;
+        at_most(form.endpoint.len(), MAX_URL_BYTES, "bytes of an endpoint")?;
         let endpoint = Url::parse(&form.endpoint).map_err(|e| broken(format_args!("an endpoint: {e}")))?;
         if !matches!(endpoint.scheme(), "http" | "https") || !endpoint.has_host() {
             return Err(broken("an endpoint that is not http or https"));
@@ -363,6 +361,7 @@ impl Wire for Content {
 
     fn from_wire(form: WireContent) -> Result<Self> {
         bounded(&form.bytes, regent_oci::MAX_MANIFEST_BYTES, "bytes of a manifest")?;
+        at_most(form.media_type.len(), MAX_MEDIA_TYPE_BYTES, "bytes of a media type")?;
         Ok(Self { media_type: MediaType::new(&form.media_type), bytes: take_bytes(form.bytes) })
     }
 }

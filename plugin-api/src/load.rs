@@ -4,7 +4,8 @@
 //!    from those bytes, **without running any code of it**.
 //! 2. Whoever decides about trust looks at [`LibraryFile::digest`], which a [`Lock`] may pin, at
 //!    [`LibraryFile::signer`], and at the description.
-//! 3. [`load`] gives a sealed copy of *those bytes* to the dynamic linker, checks the layouts of all that crosses, and
+//! 3. [`load`] gives a sealed copy of *those bytes* (in memory, or where that is forbidden in a private directory) to the
+//!    dynamic linker, checks the layouts of all that crosses, and
 //!    returns the [`LoadedLibrary`].
 //! 4. [`LoadedLibrary::connect`] makes sessions.
 //!
@@ -20,6 +21,7 @@ mod layout;
 mod library;
 mod lock;
 mod object;
+mod on_disk;
 mod refusal;
 mod safety;
 mod sealed;
@@ -30,4 +32,5 @@ pub use file::{FilePolicy, LibraryFile, read_safe, read_trusted};
 pub use library::{LoadedLibrary, load};
 pub use lock::{Lock, LockError, Pin, Pinned};
 pub use refusal::Refusal;
+pub use sealed::COPY_PREFIX;
 pub use signature::{KeyError, KeyId, MAX_SIGNATURE_BYTES, PublicKeys, Trusted, Unsigned, signature_file};

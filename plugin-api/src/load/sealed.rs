@@ -8,6 +8,10 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::refusal::Refusal;
 
+/// What the names of copies begin with, as `/proc/self/maps` has them. The driver's name and, behind a hyphen, the digits of
+/// its SHA-256 follow.
+pub const COPY_PREFIX: &str = "regent-driver-";
+
 /// Memory with the library's bytes, sealed, under a path of its own.
 ///
 /// It is never closed: were its number used again, glibc would take the next library for this one and return the
@@ -19,7 +23,7 @@ impl Sealed {
     pub(super) fn copy(name: &str, bytes: &[u8]) -> Result<Self, Refusal> {
         let refuse = |e: std::io::Error| Refusal::Unsealed { reason: e.to_string() };
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let name = format!("regent-driver-{name}");
+        let name = format!("{COPY_PREFIX}{name}");
         // Kernels before 6.3 do not know EXEC; later ones may be set up to demand it.
         let memory = memfd_create(&*name, flags | MemfdFlags::EXEC)
             .or_else(|_| memfd_create(&*name, flags))

@@ -27,6 +27,7 @@ mod tags;
 pub use failure::Failure;
 
 use crate::jobs::OperationId;
+use crate::serve::Parent;
 
 /// A container-registry agent: lists, inspects and scans images of registries inside your network.
 #[derive(Debug, Parser)]
@@ -50,6 +51,9 @@ enum Command {
         /// The process is a child of the one that starts it anew, and notes here which drivers run.
         #[arg(long, value_name = "FILE", hide = true)]
         running_drivers: Option<PathBuf>,
+        /// Where it tells of a crash: a pipe that it has inherited.
+        #[arg(long, value_name = "NUMBER", hide = true, requires = "running_drivers")]
+        crash_pipe: Option<i32>,
     },
     /// Show the main job on a sample image: no registry, broker or network needed.
     Demo,
@@ -242,7 +246,7 @@ enum Compatibility {
 /// Runs the program. What is wrong is said on standard error, in one line.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments.command.unwrap_or(Command::Serve { running_drivers: None })) {
+    match run(arguments.command.unwrap_or(Command::Serve { running_drivers: None, crash_pipe: None })) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.is_news() {
@@ -263,7 +267,10 @@ fn run(command: Command) -> Result<(), Failure> {
     let runtime = builder.enable_all().build()?;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve { running_drivers } => Box::pin(serve(running_drivers)).await,
+            Command::Serve { running_drivers, crash_pipe } => {
+                let parent = running_drivers.map(|running_drivers| Parent { running_drivers, crash_pipe });
+                Box::pin(serve(parent)).await
+            }
             Command::Demo => demo::run().await,
             Command::List(registry) => list::run(&registry).await,
             Command::Tags { repository, details, registry } => {
@@ -287,11 +294,11 @@ fn field(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-async fn serve(running_drivers: Option<PathBuf>) -> Result<(), Failure> {
+async fn serve(parent: Option<Parent>) -> Result<(), Failure> {
     let settings = parts::settings()?;
-    let outcome = match running_drivers {
+    let outcome = match parent {
         None if settings.supervised => Box::pin(crate::serve::supervise(&settings)).await,
-        running => Box::pin(crate::serve::run(settings, running)).await.map(|()| 0),
+        parent => Box::pin(crate::serve::run(settings, parent)).await.map(|()| 0),
     };
     match outcome {
         Ok(0) => Ok(()),

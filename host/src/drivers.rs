@@ -5,6 +5,9 @@
 //! (`bulkhead`), and given its services (`services`). Sessions are kept by the whole connection, secrets included,
 //! so that tokens are reused and never shared between credentials.
 
+#[cfg(test)]
+pub(crate) mod bounds;
+mod budget;
 mod bulkhead;
 mod change;
 mod crumbs;
@@ -34,8 +37,9 @@ use arc_swap::ArcSwap;
 use regent_plugin_api::NativeDriver;
 use tokio::runtime::Handle;
 
+pub use budget::Breach;
 pub use change::DriverMetrics;
-pub use crumbs::{Crumbs, Suspect};
+pub use crumbs::{Crumbs, Line, Suspect};
 pub use decisions::{Change, FILE as DECISIONS, decide};
 pub use document::DriverDocument;
 pub use error::{Error, FileReason};
@@ -53,7 +57,7 @@ use generations::Generations;
 use index::{Choice, Entry, Index, SETTLE, Snapshot};
 use libraries::{Libraries, Unavailable};
 use loaded::LoadedDriver;
-use services::{LogWindow, Services};
+use services::{LogWindow, Services, Turns};
 use sessions::Sessions;
 use trust::Judge;
 
@@ -97,6 +101,8 @@ pub struct DriversConfig {
     pub documents: Documents,
     /// Where it is noted whose code runs, if someone reads it.
     pub crumbs: Option<Arc<Crumbs>>,
+    /// A directory for copies of libraries, for machines without memory that can be sealed. It is made if it is needed.
+    pub copies: Option<PathBuf>,
 }
 
 impl DriversConfig {
@@ -107,6 +113,8 @@ impl DriversConfig {
     pub const DEFAULT_MAX_SESSIONS: usize = 256;
     /// Idle time, when nobody says otherwise.
     pub const DEFAULT_SESSION_IDLE: Duration = Duration::from_mins(15);
+    /// Quarantine after a first crash, when nobody says otherwise: shorter than what waits for its registry is patient.
+    pub const DEFAULT_QUARANTINE: Duration = Duration::from_mins(15);
     /// Grace after a removal, when nobody says otherwise: removing and copying by hand takes less.
     pub const DEFAULT_REMOVAL_GRACE: Duration = Duration::from_secs(10);
 
@@ -127,6 +135,7 @@ impl DriversConfig {
             environment: Arc::new(|_| None),
             documents: Documents::default(),
             crumbs: None,
+            copies: None,
         }
     }
 }
@@ -168,13 +177,13 @@ impl Drivers {
             index.add_native(*driver);
         }
         let sessions = Sessions::new(config.max_sessions, config.session_idle);
-        let crumbs = config.crumbs.clone();
+        let libraries = Libraries::new(config.crumbs.clone(), config.copies.clone());
         let shared = Shared {
             config,
             http,
             index,
             decided,
-            libraries: Libraries::new(crumbs),
+            libraries,
             sessions,
             generations: Mutex::default(),
             view: ArcSwap::default(),
@@ -301,6 +310,7 @@ impl Shared {
             environment: Arc::clone(&self.config.environment),
             declared: description.env.clone(),
             lines: LogWindow::default(),
+            turns: Turns::default(),
         };
         let settings = connection.settings(plain_http);
         let session = driver.connect(settings, Arc::new(services), self.config.call_timeout).await?;
@@ -314,7 +324,7 @@ impl Shared {
         info.state = match (known, info.state) {
             (_, state @ (DriverState::Disabled { .. } | DriverState::Quarantined { .. })) => state,
             (Some(Ok(driver)), _) if driver.is_quarantined() => {
-                DriverState::Quarantined { reason: "it hung too often".to_owned(), since: None }
+                DriverState::Quarantined { reason: "it hung too often".to_owned(), since: None, until: None }
             }
             (Some(Ok(_)), DriverState::Ready) => match self.generations().kept(entry) {
                 Some(why) => DriverState::Retained { why: why.to_owned() },

@@ -29,6 +29,7 @@ pub mod jobs;
 pub mod worker;
 
 mod causes;
+mod crash;
 mod recent;
 pub mod seal;
 pub mod serve;

@@ -1,5 +1,6 @@
 //! The running agent: its parts, put together from the settings, started and stopped in order.
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::admission::Admission;
 use crate::api::{self, Context};
 use crate::breaker::{BreakerConfig, Breakers};
 use crate::callbacks::{CallbackRules, Deliveries, DeliveryPolicy};
+use crate::crash;
 use crate::crash_point;
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::drivers::{Crumbs, DECISIONS, Drivers, DriversConfig, Trust, TrustPolicy, read_keys};
@@ -30,6 +32,8 @@ use crate::supervisor;
 use crate::telemetry::{self, Metrics};
 use crate::worker::{WorkerParts, Workers};
 
+/// The directory for copies of drivers' libraries, in the data directory.
+const DRIVER_COPIES: &str = "libraries";
 /// Time to connect to a registry, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -183,6 +187,7 @@ pub fn drivers_config(settings: &Settings, cache: Option<&DiskCache>) -> Result<
     let mut config = DriversConfig::new(vec![settings.plugin_dir()]);
     config.trust = driver_trust(settings)?;
     config.decisions = Some(settings.data_dir.join(DECISIONS));
+    config.copies = Some(settings.data_dir.join(DRIVER_COPIES));
     config.bindings.clone_from(&settings.driver_bindings);
     config.insecure = settings.insecure_registries.join(",").parse()?;
     config.egress = Arc::new(settings.egress.clone());
@@ -201,17 +206,33 @@ pub fn drivers_config(settings: &Settings, cache: Option<&DiskCache>) -> Result<
 pub async fn supervise(settings: &Settings) -> Result<u8, Error> {
     telemetry::start_logging(settings.log);
     make_data_dir(settings)?;
-    supervisor::run(&settings.data_dir).await.map_err(Error::Child)
+    let places = supervisor::Places {
+        data_dir: settings.data_dir.clone(),
+        plugin_dir: settings.plugin_dir(),
+        quarantine: settings.driver_quarantine,
+    };
+    supervisor::run(&places).await.map_err(Error::Child)
 }
 
-/// Runs the agent until SIGTERM or SIGINT; as the child of one that starts it anew, with the file where it notes which
-/// drivers run.
+/// What the parent gives to an agent that is its child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// The file where it is noted which drivers run.
+    pub running_drivers: PathBuf,
+    /// The number of the pipe that is written to in a crash.
+    pub crash_pipe: Option<RawFd>,
+}
+
+/// Runs the agent until SIGTERM or SIGINT; with a parent, as the child of one that starts it anew.
 ///
 /// # Errors
 /// [`Error`]: it did not start.
-pub async fn run(settings: Settings, running_drivers: Option<PathBuf>) -> Result<(), Error> {
+pub async fn run(settings: Settings, parent: Option<Parent>) -> Result<(), Error> {
     telemetry::start_logging(settings.log);
-    if running_drivers.is_some() {
+    if let Some(parent) = &parent {
+        if let Some(Err(error)) = parent.crash_pipe.map(crash::install) {
+            tracing::warn!(%error, "a crash will be reported without its stack");
+        }
         // With its parent gone nobody could stop it. Where that can't be asked for, it is stopped by hand.
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     }
@@ -225,6 +246,7 @@ pub async fn run(settings: Settings, running_drivers: Option<PathBuf>) -> Result
             tracing::error!(%error, "signals can't be received; the agent stops only when it is killed");
         }
     });
+    let running_drivers = parent.map(|parent| parent.running_drivers);
     let outcome = Box::pin(run_until(settings, running_drivers, shutdown)).await;
     signals.shutdown().await;
     drop(trigger);

@@ -92,6 +92,8 @@ pub struct Settings {
     pub supervised: bool,
     /// How changes of the plugin directory are noticed.
     pub driver_watch: Watch,
+    /// How long a driver is quarantined after its first crash.
+    pub driver_quarantine: Duration,
     /// How long a driver serves on whose file was removed.
     pub driver_removal_grace: Duration,
     /// `REGENT_TOKEN_SERVICES`, lower case.
@@ -283,6 +285,9 @@ impl Settings {
             driver_keys: read.driver_keys(),
             supervised: read.switch("REGENT_SUPERVISED"),
             driver_watch: read.driver_watch(),
+            driver_quarantine: read
+                .parsed("REGENT_DRIVER_QUARANTINE", parse::duration)
+                .unwrap_or(crate::drivers::DriversConfig::DEFAULT_QUARANTINE),
             driver_removal_grace: read
                 .parsed("REGENT_DRIVER_REMOVAL_GRACE", parse::duration)
                 .unwrap_or(crate::drivers::DriversConfig::DEFAULT_REMOVAL_GRACE),

@@ -1,22 +1,29 @@
 //! The agent as a child of itself: when a driver takes the process down, it is started anew, without that driver.
 //!
 //! The parent runs no driver, opens no port and reads no queue. It forwards signals, waits, and when the child has
-//! crashed reads which driver's code ran ([`Crumbs`]). One that ran alone is quarantined, and so is one that ran at two
-//! crashes beside others. Whatever the child had accepted is on the disk, and goes on with the next one.
+//! crashed reads what it left behind: which drivers' code ran ([`Crumbs`]), and which thread it was, with its stack
+//! ([`crash`]). The driver at fault is quarantined for a while ([`blame`] says which that is). Whatever the child had
+//! accepted is on the disk, and goes on with the next one.
 
-use std::collections::HashMap;
+mod blame;
+
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use regent_oci::Digest;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
-use tokio::time::{Instant, sleep};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::drivers::{Change, Crumbs, Suspect, decide};
+use crate::crash::{self, Cause, Fault, Files, Frame, Report};
+use crate::drivers::{Change, Crumbs, Line, Suspect, decide};
+use blame::{Crashed, Strikes, Verdict};
 
 /// The file with the drivers that run, in the data directory.
 const FILE: &str = "running-drivers";
@@ -26,19 +33,19 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A child that has lived for so long has started well: waits begin anew.
 const WELL: Duration = Duration::from_mins(1);
-/// Crashes at which a driver ran beside others, until it is held to be the cause.
-const STRIKES: u32 = 2;
+/// Time to read the files that a stack leads through.
+const UNWIND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Signals by which a process ends that does what it must not (`signal(7)`).
-const CRASHES: [(i32, &str); 7] = [
-    (4, "SIGILL"),
-    (5, "SIGTRAP"),
-    (6, "SIGABRT"),
-    (7, "SIGBUS"),
-    (8, "SIGFPE"),
-    (11, "SIGSEGV"),
-    (31, "SIGSYS"),
-];
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// The data directory, which is there.
+    pub(crate) data_dir: PathBuf,
+    /// The plugin directory.
+    pub(crate) plugin_dir: PathBuf,
+    /// For how long a driver is quarantined after its first crash.
+    pub(crate) quarantine: Duration,
+}
 
 /// How a child has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,27 +59,28 @@ enum End {
 }
 
 /// Runs `regent serve` as a child, again and again, until it ends by itself or is told to. Returns its exit code.
-/// `data_dir` is there.
 ///
 /// # Errors
 /// The child can't be started, or signals not be received.
-pub(crate) async fn run(data_dir: &Path) -> io::Result<u8> {
+pub(crate) async fn run(places: &Places) -> io::Result<u8> {
     let mut signals = Forwarded::new()?;
-    let file = data_dir.join(FILE);
-    let mut strikes = HashMap::new();
+    let running = places.data_dir.join(FILE);
+    let mut strikes = Strikes::default();
     let mut wait = FIRST_WAIT;
     loop {
         let started = Instant::now();
-        let mut child = start(&file)?;
+        let (mut child, pipe) = start(&running)?;
+        let id = child.id();
         let status = signals.wait(&mut child).await?;
-        let inside = Crumbs::inside(&file);
-        let words = match end(status, !inside.is_empty()) {
+        let lines = Crumbs::read(&running);
+        // Nothing but a pipe that is not empty and not well is an error, and then nothing is known.
+        let fault = Fault::read(File::from(pipe)).ok().flatten();
+        let cause = fault.as_ref().map(|fault| fault.cause(id));
+        let words = match end(status, cause, lines.iter().any(|line| line.is_inside)) {
             End::Exit(code) => return Ok(code),
             _ if signals.stopping => return Ok(1),
             End::Crash(how) => {
-                for suspect in blamed(inside, &mut strikes) {
-                    quarantine(data_dir, &suspect, &how);
-                }
+                look_into(places, &how, fault, lines, &mut strikes).await;
                 how
             }
             End::Killed(how) => how,
@@ -90,55 +98,129 @@ pub(crate) async fn run(data_dir: &Path) -> io::Result<u8> {
 }
 
 /// The same program, also when its file was replaced meanwhile; in a group of its own, so that what a terminal sends
-/// comes to it once.
-fn start(running: &Path) -> io::Result<Child> {
+/// comes to it once. With it comes the end of the pipe that it writes to when it crashes.
+fn start(running: &Path) -> io::Result<(Child, OwnedFd)> {
+    let (read, write) = crash::pipe()?;
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("regent").arg("serve").arg("--running-drivers").arg(running).process_group(0);
-    command.spawn()
+    command.arg0("regent").arg("serve").arg("--running-drivers").arg(running);
+    command.arg("--crash-pipe").arg(write.as_raw_fd().to_string()).process_group(0);
+    Ok((command.spawn()?, read))
 }
 
-fn end(status: ExitStatus, in_a_driver: bool) -> End {
-    match (status.code(), status.signal()) {
+fn end(status: ExitStatus, cause: Option<Cause>, in_a_driver: bool) -> End {
+    match (status.code(), status.signal(), cause) {
         // A driver may call `exit`; the agent itself ends when it is told to, or can't start.
-        (Some(code), _) if code != 0 && in_a_driver => End::Crash(format!("it exited with code {code}")),
-        (Some(code), _) => End::Exit(u8::try_from(code).unwrap_or(1)),
-        (None, Some(number)) => match CRASHES.iter().find(|(crash, _)| *crash == number) {
-            Some((_, name)) => End::Crash(format!("it crashed with {name}")),
-            None => End::Killed(format!("it was killed by signal {number}")),
-        },
-        (None, None) => End::Killed("it ended without a status".to_owned()),
+        (Some(code), ..) if code != 0 && in_a_driver => End::Crash(format!("it exited with code {code}")),
+        (Some(code), ..) => End::Exit(u8::try_from(code).unwrap_or(1)),
+        (None, Some(number), Some(Cause::Sent(by))) => {
+            End::Killed(format!("it was sent {} by process {by}", name(number)))
+        }
+        (None, Some(_), Some(Cause::Own(what))) => End::Crash(format!("it crashed with {what}")),
+        (None, Some(number), None) if signal_name(number).is_some() => {
+            End::Crash(format!("it crashed with {}", name(number)))
+        }
+        (None, Some(number), None) => End::Killed(format!("it was killed by {}", name(number))),
+        (None, None, _) => End::Killed("it ended without a status".to_owned()),
     }
 }
 
-/// The drivers that are held to be the cause of a crash.
-fn blamed(inside: Vec<Suspect>, strikes: &mut HashMap<Digest, u32>) -> Vec<Suspect> {
-    if inside.len() == 1 {
-        return inside;
-    }
-    let names: Vec<&str> = inside.iter().map(|s| s.driver.as_str()).collect();
-    if names.is_empty() {
-        tracing::error!("no driver's code ran when the agent crashed");
-    } else {
-        tracing::error!(drivers = names.join(", "), "code of several drivers ran when the agent crashed");
-    }
-    let mut is_guilty = |suspect: &Suspect| {
-        let count = strikes.entry(suspect.digest.clone()).or_default();
-        *count += 1;
-        *count >= STRIKES
+fn name(signal: i32) -> String {
+    signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+/// The name of a signal by which a process ends that does what it must not.
+pub(crate) fn signal_name(number: i32) -> Option<&'static str> {
+    crash::SIGNALS.iter().find(|(signal, _)| *signal == number).map(|(_, name)| *name)
+}
+
+/// Finds out whose fault a crash was, keeps a report, and takes the driver out of use.
+async fn look_into(
+    places: &Places,
+    how: &str,
+    fault: Option<Fault>,
+    lines: Vec<Line>,
+    strikes: &mut Strikes,
+) {
+    let thread = fault.as_ref().map(|fault| (fault.thread, fault.thread_name.clone()));
+    let stack = match fault {
+        Some(fault) => stack_of(fault, files(places, &lines)).await,
+        None => Vec::new(),
     };
-    inside.into_iter().filter(|suspect| is_guilty(suspect)).collect()
+    let crashed = thread.as_ref().map(|(thread, _)| Crashed { thread: *thread, stack: &stack });
+    let (blamed, beside): Verdict = strikes.judge(lines, crashed);
+    let told = |suspects: &[Suspect]| {
+        let names: Vec<&str> = suspects.iter().map(|suspect| suspect.driver.as_str()).collect();
+        names.join(", ")
+    };
+    let thread = thread.map(|(id, name)| format!("{name} ({id})"));
+    let report = Report::new(how, thread.clone(), (blamed.clone(), beside.clone()), &stack);
+    let report = report.keep(&places.data_dir).unwrap_or_else(|error| {
+        tracing::error!(%error, "the report of a crash can't be kept");
+        String::new()
+    });
+    let thread = thread.unwrap_or_else(|| "unknown".to_owned());
+    tracing::error!(
+        how,
+        thread,
+        blamed = told(&blamed),
+        beside = told(&beside),
+        report,
+        "the agent has crashed"
+    );
+    for (n, frame) in stack.iter().enumerate() {
+        tracing::error!(n, %frame, "where it was");
+    }
+    for suspect in blamed {
+        quarantine(places, &suspect, &reason(how, &thread, &stack, &report));
+    }
 }
 
-fn quarantine(data_dir: &Path, suspect: &Suspect, how: &str) {
+/// Why a driver is out of use, in a line.
+fn reason(how: &str, thread: &str, stack: &[Frame], report: &str) -> String {
+    let mut reason = format!("the agent was in its code when {how} (thread {thread})");
+    if !stack.is_empty() {
+        reason = format!("{reason} at {}", crash::in_words(stack));
+    }
+    if report.is_empty() { reason } else { format!("{reason}; all of it is in {report}") }
+}
+
+/// Where the files are that the child has run.
+fn files(places: &Places, lines: &[Line]) -> Files {
+    let file = |suspect: &Suspect| (suspect.digest.to_string(), places.plugin_dir.join(&suspect.file));
+    let drivers: BTreeMap<_, _> = lines.iter().map(|line| file(&line.suspect)).collect();
+    Files { program: program(), drivers }
+}
+
+/// The program's file, as the child has it mapped.
+fn program() -> Option<PathBuf> {
+    let path = std::env::current_exe().ok()?.into_os_string().into_string().ok()?;
+    Some(path.strip_suffix(" (deleted)").unwrap_or(&path).into())
+}
+
+/// The frames of a crash. Files are parsed for it that may be anything: what fails there is a stack that is not known.
+async fn stack_of(fault: Fault, files: Files) -> Vec<Frame> {
+    match timeout(UNWIND_TIMEOUT, spawn_blocking(move || crash::unwind(&fault, &files))).await {
+        Ok(Ok(stack)) => stack,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the stack of a crash can't be followed");
+            Vec::new()
+        }
+        Err(_) => {
+            tracing::error!("the stack of a crash can't be followed in time");
+            Vec::new()
+        }
+    }
+}
+
+fn quarantine(places: &Places, suspect: &Suspect, reason: &str) {
     let Suspect { driver, version, file, digest } = suspect;
-    let reason = format!("the agent was in its code when {how} (thread driver-{driver})");
-    let change = Change::Quarantine { digest: digest.clone(), file: file.clone() };
-    match decide(data_dir, &change, &reason) {
+    let change = Change::Suspend { digest: digest.clone(), file: file.clone(), first: places.quarantine };
+    match decide(&places.data_dir, &change, reason) {
         Ok(_) => {
-            tracing::error!(driver, version, file, %digest, how, "a driver took the agent down and is quarantined");
+            tracing::error!(driver, version, file, %digest, reason, "a driver took the agent down and is quarantined");
         }
         Err(error) => {
-            tracing::error!(driver, %error, how, "a driver took the agent down and can't be quarantined");
+            tracing::error!(driver, %error, reason, "a driver took the agent down and can't be quarantined");
         }
     }
 }

@@ -122,6 +122,11 @@ impl Agent {
         &mut self.process
     }
 
+    /// The file of what it has printed.
+    pub fn log(&self) -> &Path {
+        self.process.log()
+    }
+
     /// What it has printed.
     pub fn output(&self) -> String {
         self.process.output()

@@ -59,6 +59,11 @@ impl Process {
         Self { name: name.to_owned(), child, log, _directory: directory }
     }
 
+    /// The file of everything that it has printed.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Everything that it has printed.
     pub fn output(&self) -> String {
         let mut text = Vec::new();

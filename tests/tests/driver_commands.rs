@@ -43,6 +43,13 @@ fn a_driver_is_checked_in_a_process_of_its_own() {
             6,
             "FAIL  validate: the driver brought its process down with signal 6",
         ),
+        (
+            "fixture-crash",
+            Some("where=segfault"),
+            6,
+            "FAIL  validate: the driver brought its process down with signal 11 (SIGSEGV: memory corruption or a stack \
+             overflow) at libfixture_crash.so+0x",
+        ),
         ("fixture-stuck", Some("mode=block"), 6, "FAIL  validate: the driver blocks or hangs"),
     ];
     for (driver, field, exit, line) in rows {
@@ -53,7 +60,10 @@ fn a_driver_is_checked_in_a_process_of_its_own() {
         assert_eq!(ended.exit, exit, "{driver} {field:?}: {ended:?}");
         assert!(ended.out.contains(line), "{driver} {field:?}: {ended:?}");
         assert!(ended.out.contains("ok    load: "), "{driver} {field:?}: {ended:?}");
-        assert_eq!(ended.err.is_empty(), exit == 0, "{driver} {field:?}: {ended:?}");
+        let told = line.strip_prefix("FAIL  ").map(|worst| format!("does not pass: {worst}"));
+        assert!(told.map_or(ended.err.is_empty(), |told| ended.err.contains(&told)), "{driver}: {ended:?}");
+        let named = driver != "fixture-crash" || ended.err.contains("fixture_crash::fault::write_to_nowhere");
+        assert!(named, "{ended:?}");
     }
 }
 
@@ -105,11 +115,13 @@ async fn a_running_agent_keeps_to_what_is_decided_about_drivers() {
         "type": "fixture-echo", "registryBase": "echo.example", "repositories": "a/b", "tags": "1",
     }));
     assert_eq!(agent.get("/list", &connection).await.expect(200), json!(["a/b"]));
-    for (command, state) in [("disable", "disabled"), ("quarantine", "quarantined")] {
+    for (command, state, code) in
+        [("disable", "disabled", "driver_unavailable"), ("quarantine", "quarantined", "driver_quarantined")]
+    {
         let decided = drivers(plugins.path(), &data, &[command, "fixture-echo", "--reason", "as we please"]);
         assert_eq!(decided.exit, 0, "{decided:?}");
         let refused = agent.get("/list", &connection).await;
-        assert_eq!(refused.problem(503), "driver_unavailable");
+        assert_eq!(refused.problem(503), code);
         assert!(refused.text.contains("as we please"), "{}", refused.text);
         let told = agent.get_with("/drivers", &[]).await.expect(200);
         assert_eq!(

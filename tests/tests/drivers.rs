@@ -1,9 +1,13 @@
 //! The plugin directory: what is refused and why, what is contained, and what may be dropped in.
 
+#[path = "drivers/bounds.rs"]
+mod bounds;
 #[path = "drivers/crash.rs"]
 mod crash;
 #[path = "drivers/live.rs"]
 mod live;
+#[path = "drivers/memory.rs"]
+mod memory;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

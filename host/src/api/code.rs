@@ -178,6 +178,12 @@ pub const CODES: &[Code] = &[
         "Report it with the log around the request id; other drivers are not affected.",
     ),
     row(
+        "driver_limit_exceeded",
+        502,
+        "The driver asks for too much",
+        "The detail names the driver and the bound. Report it with the log around the request id; other drivers are not affected.",
+    ),
+    row(
         "driver_panicked",
         502,
         "The driver failed",

@@ -492,25 +492,24 @@ async fn a_stopping_agent_or_one_without_its_disk_is_not_ready() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a switch of this test, not a setting of the agent")]
 fn the_operating_manual_has_the_tables_of_this_build() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operating.md");
-    let mut manual = std::fs::read_to_string(path).unwrap();
     let tables = [
-        ("settings", crate::settings::markdown()),
-        ("codes", super::code::markdown()),
-        ("metrics", crate::telemetry::markdown()),
+        ("operating.md", crate::settings::markdown()),
+        ("operating.md", super::code::markdown()),
+        ("operating.md", crate::telemetry::markdown()),
+        ("drivers.md", crate::drivers::bounds::markdown()),
     ];
     let writes = std::env::var_os("REGENT_WRITE_DOCUMENTS").is_some();
-    for (name, table) in tables {
+    for (page, table) in tables {
+        let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+        let mut manual = std::fs::read_to_string(&path).unwrap();
         if writes {
             let head = table.lines().next().unwrap();
             let from = manual.find(head).unwrap_or_else(|| panic!("no table begins with {head}"));
             let to = manual.get(from..).unwrap().find("\n\n").map_or(manual.len(), |end| from + end + 1);
             manual.replace_range(from..to, &table);
+            std::fs::write(path, &manual).unwrap();
         }
-        assert!(manual.contains(&table), "the table of {name} in docs/operating.md should be:\n{table}");
-    }
-    if writes {
-        std::fs::write(path, manual).unwrap();
+        assert!(manual.contains(&table), "docs/{page} should have this table:\n{table}");
     }
 }
 

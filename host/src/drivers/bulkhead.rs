@@ -22,7 +22,7 @@ use super::Error;
 use super::crumbs::{Crumb, Note};
 
 /// Calls of one driver at once; more wait for their turn.
-const MAX_IN_FLIGHT: usize = 64;
+pub(super) const MAX_IN_FLIGHT: usize = 64;
 /// Calls on their way to the thread, those that were cancelled meanwhile included.
 const QUEUE: usize = 2 * MAX_IN_FLIGHT;
 /// How often a stuck thread is replaced.
@@ -90,7 +90,7 @@ impl Bulkhead {
     pub(super) fn lane(&self) -> Result<Arc<Lane>, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.replaced > MAX_REPLACED {
-            return Err(Error::Quarantined { driver: self.driver.clone() });
+            return Err(Error::out_of_use(&self.driver));
         }
         if let Some(lane) = &state.lane {
             return Ok(Arc::clone(lane));
@@ -159,7 +159,7 @@ impl Bulkhead {
         let driver = self.driver.clone();
         if lane.given_up.load(Ordering::Acquire) {
             return Err(if self.is_quarantined() {
-                Error::Quarantined { driver }
+                Error::out_of_use(&driver)
             } else {
                 Error::Wedged { driver }
             });
@@ -194,7 +194,7 @@ impl Bulkhead {
                 tracing::error!(%driver, replaced, limit = MAX_REPLACED, "the driver hung and is started anew");
             }
         }
-        if state.replaced > MAX_REPLACED { Error::Quarantined { driver } } else { Error::Wedged { driver } }
+        if state.replaced > MAX_REPLACED { Error::out_of_use(&driver) } else { Error::Wedged { driver } }
     }
 }
 
@@ -216,7 +216,12 @@ impl Lane {
         // The thread ends by itself when the lane is dropped. It is not joined: it may be stuck for ever.
         std::thread::Builder::new()
             .name(format!("driver-{driver}"))
-            .spawn(move || runtime.block_on(serve(jobs, counted)))
+            .spawn(move || {
+                if let Some(crumb) = &counted.crumb {
+                    crumb.is_of_this_thread();
+                }
+                runtime.block_on(serve(jobs, counted));
+            })
             .map_err(|e| failed(&e))?;
         Ok(Self {
             queue,

@@ -1,9 +1,9 @@
 //! Which driver's code runs now, in a small file that outlives the process.
 //!
 //! Only code of a driver can end the process at any moment, and a process that was ended so can't say whose it was. So
-//! each driver's thread has a line of the file, and marks it while it is in the driver's code: one byte is written as it
-//! enters and one as it leaves. Nothing is synced: what was written is there after the end of the process, and the end of
-//! the machine is nobody's fault. The one that starts the agent again reads it.
+//! each driver's thread has a line of the file with its id, and marks it while it is in the driver's code: one byte is
+//! written as it enters and one as it leaves. Nothing is synced: what was written is there after the end of the process, and
+//! the end of the machine is nobody's fault. The one that starts the agent again reads it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 const LINE: usize = 1024;
 /// Lines that are read: more than a process has threads for drivers.
 const MAX_LINES: usize = 4096;
+/// Digits of a thread's id, behind the mark.
+const ID: usize = 10;
 /// The marks.
 const INSIDE: u8 = b'!';
 const OUTSIDE: u8 = b' ';
@@ -47,6 +49,17 @@ pub struct Suspect {
     pub file: String,
     /// SHA-256 of its bytes.
     pub digest: Digest,
+}
+
+/// A line, as it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Whose code the thread runs.
+    pub suspect: Suspect,
+    /// The id of the thread, where it has begun.
+    pub thread: Option<u32>,
+    /// Whether it was in that code.
+    pub is_inside: bool,
 }
 
 /// A library, and where it is noted that its code runs.
@@ -81,8 +94,9 @@ impl Crumbs {
     }
 
     fn line(self: &Arc<Self>, suspect: &Suspect) -> Option<Crumb> {
-        let mut text = serde_json::to_vec(suspect).ok().filter(|text| text.len() < LINE - 2)?;
-        text.insert(0, OUTSIDE);
+        let mut text = vec![OUTSIDE];
+        text.resize(1 + ID, b' ');
+        serde_json::to_writer(&mut text, suspect).ok().filter(|()| text.len() < LINE)?;
         text.resize(LINE - 1, b' ');
         text.push(b'\n');
         let at = {
@@ -96,20 +110,31 @@ impl Crumbs {
         Some(Crumb { crumbs: Arc::clone(self), at })
     }
 
-    /// Those whose code ran when the last process that wrote the file ended. A file that is not there has none, and lines
-    /// that can't be read are nobody's.
-    pub fn inside(path: &Path) -> Vec<Suspect> {
+    /// What the last process that wrote the file noted of its threads. A file that is not there has none, and lines that can't
+    /// be read are nobody's.
+    pub fn read(path: &Path) -> Vec<Line> {
         let Ok(text) = std::fs::read(path) else { return Vec::new() };
-        let lines = text.split(|byte| *byte == b'\n').take(MAX_LINES);
-        let marked = lines.filter_map(|line| line.strip_prefix(&[INSIDE]));
-        let mut suspects: Vec<Suspect> =
-            marked.filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        suspects.dedup();
-        suspects
+        text.split(|byte| *byte == b'\n').take(MAX_LINES).filter_map(Line::parse).collect()
+    }
+}
+
+impl Line {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let (mark, rest) = line.split_first()?;
+        let (id, suspect) = rest.split_at_checked(ID)?;
+        let suspect = serde_json::from_slice(suspect).ok()?;
+        let thread = std::str::from_utf8(id).ok().and_then(|id| id.trim().parse().ok());
+        Some(Self { suspect, thread, is_inside: *mark == INSIDE })
     }
 }
 
 impl Crumb {
+    /// The line is this thread's from now on.
+    pub(super) fn is_of_this_thread(&self) {
+        let id = format!("{:<ID$}", rustix::thread::gettid().as_raw_nonzero());
+        let _ = self.crumbs.file.write_at(id.as_bytes(), self.at + 1);
+    }
+
     /// The thread is in the library's code from now on.
     pub(super) fn enter(&self) {
         self.mark(INSIDE);
@@ -143,30 +168,41 @@ mod tests {
         Suspect { driver: driver.to_owned(), version: "1.0.0".to_owned(), file, digest }
     }
 
+    fn inside(path: &Path) -> Vec<Suspect> {
+        Crumbs::read(path).into_iter().filter(|line| line.is_inside).map(|line| line.suspect).collect()
+    }
+
     #[test]
-    fn only_those_that_are_inside_are_told_and_lines_are_used_again() {
+    fn those_that_are_inside_are_told_with_their_threads_and_lines_are_used_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("running");
-        assert_eq!(Crumbs::inside(&path), []);
+        assert_eq!(Crumbs::read(&path), []);
         let crumbs = Arc::new(Crumbs::create(&path).unwrap());
         let (harbor, quay) =
             (crumbs.line(&suspect("harbor")).unwrap(), crumbs.line(&suspect("quay")).unwrap());
-        assert_eq!(Crumbs::inside(&path), []);
+        assert_eq!(inside(&path), []);
+        harbor.is_of_this_thread();
         harbor.enter();
-        assert_eq!(Crumbs::inside(&path), [suspect("harbor")]);
+        let own = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+        let line = |driver, thread, is_inside| Line { suspect: suspect(driver), thread, is_inside };
+        assert_eq!(
+            Crumbs::read(&path),
+            [line("harbor", Some(own), true), line("quay", None, false)],
+            "a thread that has not begun has no id"
+        );
         quay.enter();
         harbor.leave();
-        assert_eq!(Crumbs::inside(&path), [suspect("quay")]);
+        assert_eq!(inside(&path), [suspect("quay")]);
         drop(quay);
-        assert_eq!(Crumbs::inside(&path), []);
+        assert_eq!(inside(&path), []);
         let nexus = crumbs.line(&suspect("nexus")).unwrap();
         nexus.enter();
-        assert_eq!(Crumbs::inside(&path), [suspect("nexus")]);
+        assert_eq!(inside(&path), [suspect("nexus")]);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 2 * LINE as u64);
         // What another process left is no concern of the next one.
         Crumbs::create(&path).unwrap();
-        assert_eq!(Crumbs::inside(&path), []);
-        std::fs::write(&path, b"!damaged\n! {}\n\xff").unwrap();
-        assert_eq!(Crumbs::inside(&path), []);
+        assert_eq!(Crumbs::read(&path), []);
+        std::fs::write(&path, b"!damaged\n! {}\n!          {}\n\xff").unwrap();
+        assert_eq!(Crumbs::read(&path), []);
     }
 }

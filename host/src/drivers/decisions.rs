@@ -2,13 +2,15 @@
 //! (`regent drivers disable|quarantine|enable`), and so does the agent after a crash.
 //!
 //! It is not in the plugin directory, which the agent may not write to. A driver is disabled by its name, with all its
-//! files; a quarantine is of bytes, and ends with them.
+//! files; a quarantine is of bytes, and ends with them. One that an operator has decided lasts until it is lifted, one
+//! after a crash for a while: then the driver is on trial, and the next crash costs it twice as long.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use regent_oci::Digest;
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,11 @@ pub const FILE: &str = "drivers.json";
 const FORMAT: u32 = 1;
 /// Longest reason that is kept, in characters.
 const MAX_REASON: usize = 1000;
+
+/// The longest time that a driver is withheld after a crash.
+const LONGEST_QUARANTINE: Duration = Duration::from_hours(24);
+/// The time without a crash after which those before don't count any more, from the end of the quarantine.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
 
 /// Everything that was decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +57,35 @@ struct Decision {
     /// The file that it was made about, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     file: String,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends: Option<Ends>,
+}
+
+/// The end of a quarantine after a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ends {
+    /// When, by RFC 3339.
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// Crashes that led here, this one included.
+    crashes: u32,
+}
+
+impl Ends {
+    /// After one more crash.
+    fn after(before: Option<&Self>, now: OffsetDateTime, first: Duration) -> Self {
+        let counted = before.filter(|ends| now < ends.at.saturating_add(signed(FORGOTTEN_AFTER)));
+        let crashes = counted.map_or(0, |ends| ends.crashes).saturating_add(1);
+        let times = 2_u32.saturating_pow(crashes - 1);
+        let lasts = first.saturating_mul(times).min(LONGEST_QUARANTINE);
+        Self { at: now.saturating_add(signed(lasts)), crashes }
+    }
+}
+
+fn signed(duration: Duration) -> time::Duration {
+    duration.try_into().unwrap_or(time::Duration::MAX)
 }
 
 /// What can be decided.
@@ -67,6 +103,16 @@ pub enum Change {
         /// The name of their file.
         file: String,
     },
+    /// These bytes have crashed the agent, and are not to be used for a while: this long the first time, twice as long after
+    /// each further crash, up to a day.
+    Suspend {
+        /// Their digest.
+        digest: Digest,
+        /// The name of their file.
+        file: String,
+        /// For how long, the first time.
+        first: Duration,
+    },
     /// Neither holds any more for the drivers and bytes.
     Enable {
         /// Names of drivers.
@@ -83,15 +129,29 @@ impl Default for Decisions {
 }
 
 impl Decisions {
-    /// Whether the driver is withheld, and how that looks.
-    pub(super) fn of(&self, driver: &str, digest: Option<&Digest>) -> Option<DriverState> {
-        let told = |d: &Decision| (d.reason.clone(), Some(d.since.clone()));
-        let quarantined = digest.and_then(|digest| self.quarantined.get(&digest.to_string()));
-        if let Some((reason, since)) = quarantined.map(told) {
-            return Some(DriverState::Quarantined { reason, since });
+    /// Whether the driver is withheld at a time, and how that looks.
+    fn of(&self, driver: &str, digest: Option<&Digest>, now: OffsetDateTime) -> Option<DriverState> {
+        let quarantined = digest.and_then(|digest| self.quarantined.get(digest.as_str()));
+        if let Some(decision) = quarantined.filter(|d| d.holds(now)) {
+            let (reason, since) = (decision.reason.clone(), Some(decision.since.clone()));
+            let until = decision.ends.as_ref().map(|ends| told(ends.at));
+            return Some(DriverState::Quarantined { reason, since, until });
         }
-        let (reason, since) = self.disabled.get(driver).map(told)?;
+        let decision = self.disabled.get(driver)?;
+        let (reason, since) = (decision.reason.clone(), Some(decision.since.clone()));
         Some(DriverState::Disabled { reason, since })
+    }
+
+    /// Whether the driver serves again after a quarantine, and why it was in one.
+    fn trial_of(&self, digest: &Digest, now: OffsetDateTime) -> Option<DriverState> {
+        let decision = self.quarantined.get(digest.as_str()).filter(|d| !d.holds(now))?;
+        let ends = decision.ends.as_ref()?;
+        if now >= ends.at.saturating_add(signed(FORGOTTEN_AFTER)) {
+            return None;
+        }
+        let (times, ended, reason) = (ends.crashes, told(ends.at), &decision.reason);
+        let reason = format!("quarantine {times} has ended at {ended}; at its last crash {reason}");
+        Some(DriverState::OnTrial { reason, since: Some(ended) })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -106,8 +166,7 @@ impl Decisions {
     /// How many decisions were made or taken back.
     fn apply(&mut self, change: &Change, reason: &str, now: OffsetDateTime) -> usize {
         let reason = reason.chars().take(MAX_REASON).collect();
-        let since = now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default();
-        let decision = |file: &str| Decision { since, reason, file: file.to_owned() };
+        let decision = |file: &str| Decision { since: told(now), reason, file: file.to_owned(), ends: None };
         match change {
             Change::Disable { driver } => {
                 self.disabled.insert(driver.clone(), decision(""));
@@ -115,6 +174,16 @@ impl Decisions {
             }
             Change::Quarantine { digest, file } => {
                 self.quarantined.insert(digest.to_string(), decision(file));
+                1
+            }
+            Change::Suspend { digest, file, first } => {
+                let known = self.quarantined.get(digest.as_str());
+                if known.is_some_and(|known| known.ends.is_none()) {
+                    return 0; // an operator has decided that it does not end
+                }
+                let before = known.and_then(|known| known.ends.as_ref());
+                let ends = Some(Ends::after(before, now, *first));
+                self.quarantined.insert(digest.to_string(), Decision { ends, ..decision(file) });
                 1
             }
             Change::Enable { drivers, files } => {
@@ -125,6 +194,17 @@ impl Decisions {
             }
         }
     }
+}
+
+impl Decision {
+    fn holds(&self, now: OffsetDateTime) -> bool {
+        self.ends.as_ref().is_none_or(|ends| now < ends.at)
+    }
+}
+
+/// A time as it is written and shown.
+fn told(time: OffsetDateTime) -> String {
+    time.replace_nanosecond(0).unwrap_or(time).format(&Rfc3339).unwrap_or_default()
 }
 
 /// Makes a decision, or takes some back, durably; running agents notice. Returns how many it was about.
@@ -190,11 +270,17 @@ impl View {
     /// for good reason.
     pub(super) fn of(&self, driver: &str, digest: Option<&Digest>) -> Option<DriverState> {
         match self {
-            Self::Known(decisions) => decisions.of(driver, digest),
+            Self::Known(decisions) => decisions.of(driver, digest, OffsetDateTime::now_utc()),
             Self::Unknown(reason) => {
                 Some(DriverState::Refused { code: "decisions_unreadable".to_owned(), reason: reason.clone() })
             }
         }
+    }
+
+    /// Whether the driver serves again after a quarantine, and why it was in one.
+    pub(super) fn trial_of(&self, digest: Option<&Digest>) -> Option<DriverState> {
+        let Self::Known(decisions) = self else { return None };
+        decisions.trial_of(digest?, OffsetDateTime::now_utc())
     }
 }
 

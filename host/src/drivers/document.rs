@@ -30,7 +30,7 @@ pub struct DriverDocument {
     api: Option<String>,
     /// The connection types that it serves.
     types: Vec<String>,
-    /// `ready`, `loaded`, `retained`, `refused`, `superseded`, `ambiguous`, `quarantined`, `disabled`.
+    /// `ready`, `loaded`, `retained`, `refused`, `superseded`, `ambiguous`, `quarantined`, `trial`, `disabled`.
     state: &'static str,
     /// The stable code of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,9 +38,12 @@ pub struct DriverDocument {
     /// Why it does not serve, or not all of its types.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// Since when it is quarantined or disabled, where that was noted.
+    /// Since when it is quarantined, on trial or disabled, where that was noted.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
+    /// Until when it is quarantined, where that ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
     /// Who has signed it.
     signature: Signature,
     /// All that it says about itself: settings, egress, variables, abilities.
@@ -80,6 +83,7 @@ impl DriverDocument {
         ("code?", "string"),
         ("reason?", "string"),
         ("since?", "time"),
+        ("until?", "time"),
         ("signature", "object"),
         ("description?", "object"),
     ];
@@ -100,6 +104,7 @@ impl From<DriverInfo> for DriverDocument {
             code: info.state.code().map(str::to_owned),
             reason: info.state.reason(),
             since: info.state.since().map(str::to_owned),
+            until: info.state.until().map(str::to_owned),
             signature: Signature::from(&info.signature),
             description,
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use regent_plugin_api::Error as CallError;
 use regent_transport::{Class, Fault, Retry};
 
+use super::budget::Breach;
+
 /// One file that was looked at for a type, and why it does not serve it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileReason {
@@ -64,6 +66,14 @@ pub enum Error {
         /// The time that it had.
         after: Duration,
     },
+    /// The driver asked its host for more than it gets, and the call failed over it.
+    #[error("driver {driver} asks for {breach}")]
+    Exceeded {
+        /// The driver's name.
+        driver: String,
+        /// The bound.
+        breach: Breach,
+    },
     /// More calls at once than a driver gets.
     #[error("driver {driver} has too many calls at once")]
     Busy {
@@ -76,26 +86,34 @@ pub enum Error {
         /// The driver's name.
         driver: String,
     },
-    /// The driver's thread hung too often.
-    #[error(
-        "driver {driver} hung too often and is out of use until its file changes or the agent is restarted"
-    )]
+    /// The driver's thread hung too often, or its bytes are quarantined.
+    #[error("driver {driver} {}", quarantine(why.as_deref(), until.as_deref()))]
     Quarantined {
         /// The driver's name.
         driver: String,
+        /// Why, where it was decided.
+        why: Option<String>,
+        /// Until when, by RFC 3339, where it ends by itself.
+        until: Option<String>,
     },
 }
 
 impl Error {
+    /// Its thread hung too often.
+    pub(super) fn out_of_use(driver: &str) -> Self {
+        Self::Quarantined { driver: driver.to_owned(), why: None, until: None }
+    }
+
     /// The driver at fault, where one was found.
     pub fn driver(&self) -> Option<&str> {
         match self {
             Self::UnknownType { .. } | Self::Ambiguous { .. } | Self::Unloadable { .. } => None,
             Self::Call { driver, .. }
             | Self::TimedOut { driver, .. }
+            | Self::Exceeded { driver, .. }
             | Self::Busy { driver }
             | Self::Wedged { driver }
-            | Self::Quarantined { driver } => Some(driver),
+            | Self::Quarantined { driver, .. } => Some(driver),
         }
     }
 }
@@ -107,7 +125,7 @@ impl Fault for Error {
             Self::Unloadable { .. } | Self::Wedged { .. } | Self::Quarantined { .. } => Class::Unavailable,
             Self::Call { error, .. } => error.class(),
             Self::TimedOut { .. } => Class::Timeout,
-            Self::Busy { .. } => Class::Limit,
+            Self::Busy { .. } | Self::Exceeded { .. } => Class::Limit,
         }
     }
 
@@ -116,6 +134,7 @@ impl Fault for Error {
             Self::UnknownType { .. }
             | Self::Ambiguous { .. }
             | Self::Unloadable { .. }
+            | Self::Exceeded { .. }
             | Self::Quarantined { .. } => Retry::Never,
             Self::Call { error, .. } => error.retry(),
             Self::TimedOut { .. } | Self::Busy { .. } | Self::Wedged { .. } => Retry::Backoff,
@@ -129,6 +148,7 @@ impl Fault for Error {
             Self::Unloadable { .. } => "driver_unavailable",
             Self::Call { error, .. } => error.code(),
             Self::TimedOut { .. } => "driver_timeout",
+            Self::Exceeded { .. } => "driver_limit_exceeded",
             Self::Busy { .. } => "driver_busy",
             Self::Wedged { .. } => "driver_wedged",
             Self::Quarantined { .. } => "driver_quarantined",
@@ -139,6 +159,16 @@ impl Fault for Error {
 impl fmt::Display for FileReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.file, self.reason)
+    }
+}
+
+fn quarantine(why: Option<&str>, until: Option<&str>) -> String {
+    match (why, until) {
+        (None, _) => {
+            "hung too often and is out of use until its file changes or the agent is restarted".to_owned()
+        }
+        (Some(why), None) => format!("is quarantined until it is enabled: {why}"),
+        (Some(why), Some(until)) => format!("is quarantined until {until}: {why}"),
     }
 }
 

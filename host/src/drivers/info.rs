@@ -58,6 +58,15 @@ pub enum DriverState {
         reason: String,
         /// Since when, by RFC 3339, where that was noted.
         since: Option<String>,
+        /// Until when, by RFC 3339, where it ends by itself.
+        until: Option<String>,
+    },
+    /// It serves again after a quarantine that has ended, and a crash has it quarantined for twice as long.
+    OnTrial {
+        /// Why it was quarantined, and how often.
+        reason: String,
+        /// When its quarantine has ended, by RFC 3339.
+        since: Option<String>,
     },
     /// An operator does not want it to be used.
     Disabled {
@@ -77,13 +86,14 @@ impl DriverInfo {
 
     /// Whether requests for all of its types, or but for those that another driver claims, are served.
     pub fn serves(&self) -> bool {
-        use DriverState::{Ambiguous, Loaded, Ready, Retained};
-        matches!(self.state, Ready | Loaded | Retained { .. } | Ambiguous { .. })
+        use DriverState::{Ambiguous, Loaded, OnTrial, Ready, Retained};
+        matches!(self.state, Ready | Loaded | Retained { .. } | OnTrial { .. } | Ambiguous { .. })
     }
 }
 
 impl DriverState {
-    /// One word: `ready`, `loaded`, `retained`, `refused`, `superseded`, `ambiguous`, `quarantined`, `disabled`.
+    /// One word: `ready`, `loaded`, `retained`, `refused`, `superseded`, `ambiguous`, `quarantined`, `trial`,
+    /// `disabled`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -93,14 +103,25 @@ impl DriverState {
             Self::Superseded { .. } => "superseded",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Quarantined { .. } => "quarantined",
+            Self::OnTrial { .. } => "trial",
             Self::Disabled { .. } => "disabled",
         }
     }
 
-    /// Since when it is withheld, by RFC 3339.
+    /// Since when it is withheld or on trial, by RFC 3339.
     pub fn since(&self) -> Option<&str> {
         match self {
-            Self::Quarantined { since, .. } | Self::Disabled { since, .. } => since.as_deref(),
+            Self::Quarantined { since, .. } | Self::OnTrial { since, .. } | Self::Disabled { since, .. } => {
+                since.as_deref()
+            }
+            _ => None,
+        }
+    }
+
+    /// Until when it is withheld, by RFC 3339, where that ends by itself.
+    pub fn until(&self) -> Option<&str> {
+        match self {
+            Self::Quarantined { until, .. } => until.as_deref(),
             _ => None,
         }
     }
@@ -124,6 +145,7 @@ impl DriverState {
             )),
             Self::Refused { reason, .. }
             | Self::Quarantined { reason, .. }
+            | Self::OnTrial { reason, .. }
             | Self::Disabled { reason, .. } => Some(reason.clone()),
             Self::Ready | Self::Loaded => None,
         }

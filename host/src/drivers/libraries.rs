@@ -1,6 +1,7 @@
 //! The libraries of this process: each is loaded once, and stays.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regent_plugin_api::load::{FilePolicy, LibraryFile};
@@ -18,6 +19,8 @@ pub(super) const MAX_LOADED: usize = 64;
 pub(super) struct Libraries {
     /// Where it is noted whose code runs.
     crumbs: Option<Arc<Crumbs>>,
+    /// Where they are copied to if there is no memory that can be sealed.
+    copies: Option<PathBuf>,
     // std, since it is held for a few instructions; the cells are awaited outside of it.
     loaded: Mutex<HashMap<Key, LoadCell>>,
 }
@@ -58,8 +61,8 @@ pub(super) const TOO_MANY: &str =
     "too many libraries were loaded since the start: restart the agent to have this one";
 
 impl Libraries {
-    pub(super) fn new(crumbs: Option<Arc<Crumbs>>) -> Self {
-        Self { crumbs, loaded: Mutex::default() }
+    pub(super) fn new(crumbs: Option<Arc<Crumbs>>, copies: Option<PathBuf>) -> Self {
+        Self { crumbs, copies, loaded: Mutex::default() }
     }
 
     /// The driver of an entry, loaded now if it was not before.
@@ -99,7 +102,9 @@ impl Libraries {
         // The bytes are read again, and have to be the ones that were judged.
         let read = move || LibraryFile::read(&path, &FilePolicy::in_directory(directory));
         let file = match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(file)) if Key::Bytes(file.digest().clone()) == *key => file,
+            Ok(Ok(file)) if Key::Bytes(file.digest().clone()) == *key => {
+                file.with_copies_in(self.copies.clone())
+            }
             _ => return Err(Unavailable::Replaced),
         };
         let name = file.description().name.clone();

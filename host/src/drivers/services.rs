@@ -3,18 +3,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use regent_plugin_api::bounds::{
+    LOG_WINDOW, MAX_ANSWER_BODY_BYTES, MAX_LOG_LINES, MAX_PAUSES_AT_ONCE, MAX_REQUESTS_AT_ONCE,
+};
 use regent_plugin_api::{HostServices, LogLevel};
 use regent_transport::{Body, BoxFuture, Request, Response, Transport, TransportError, collect};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Environment;
+use super::budget::{Breach, Budget};
 use crate::http::HttpTransport;
-
-/// Log lines of one session in one window; more are counted and not written.
-const LINES_PER_WINDOW: u32 = 50;
-const WINDOW: Duration = Duration::from_secs(10);
 
 /// The services of one session. Called from the driver's thread, which has no reactor and no timers: what needs them runs
 /// on the main runtime, in a task that ends when the driver drops its future.
@@ -26,9 +27,31 @@ pub(super) struct Services {
     /// Names that the description declares.
     pub(super) declared: Vec<String>,
     pub(super) lines: LogWindow,
+    pub(super) turns: Turns,
+}
+
+/// What a session has under way at once.
+pub(super) struct Turns {
+    requests: Semaphore,
+    pauses: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { requests: Semaphore::new(MAX_REQUESTS_AT_ONCE), pauses: Semaphore::new(MAX_PAUSES_AT_ONCE) }
+    }
 }
 
 impl Services {
+    /// Notes that the driver asked for too much, and is refused.
+    fn exceeded(&self, budget: Option<&Budget>, breach: Breach) -> String {
+        if let Some(budget) = budget {
+            budget.note(breach);
+        }
+        tracing::warn!(driver = self.driver, %breach, "the driver asks for more than it gets");
+        format!("driver {} asks for {breach}", self.driver)
+    }
+
     async fn on_runtime<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -40,8 +63,17 @@ impl Services {
 }
 
 impl Transport for Services {
-    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
+    fn send(&self, mut request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
         Box::pin(async move {
+            let budget = Budget::current();
+            let refused = budget.as_ref().and_then(|budget| budget.take_request().err());
+            if let Some(breach) = refused.or_else(|| Breach::of(&request)) {
+                let reason = self.exceeded(budget.as_deref(), breach);
+                return Err(TransportError::Invalid { reason });
+            }
+            let _turn = self.turns.requests.acquire().await; // it is never closed
+            let is_cut = request.max_body_bytes > MAX_ANSWER_BODY_BYTES;
+            request.max_body_bytes = request.max_body_bytes.min(MAX_ANSWER_BODY_BYTES);
             let host = request.url.host_str().unwrap_or_default().to_owned();
             let transport = self.transport.clone();
             let whole = async move {
@@ -50,12 +82,17 @@ impl Transport for Services {
                 Ok(Response { status, headers, body })
             };
             let gone = || TransportError::Broken { host, reason: "the agent is shutting down".to_owned() };
-            self.on_runtime(whole).await.unwrap_or_else(|| Err(gone()))
+            let answer = self.on_runtime(whole).await.unwrap_or_else(|| Err(gone()));
+            if is_cut && matches!(answer, Err(TransportError::TooLarge { .. })) {
+                self.exceeded(budget.as_deref(), Breach::ANSWER);
+            }
+            answer
         })
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            let _turn = self.turns.pauses.acquire().await; // it is never closed
             // Made there as well: a timer belongs to the runtime it is made in, and the driver's thread has none.
             self.on_runtime(async move { tokio::time::sleep(duration).await }).await;
         })
@@ -108,12 +145,12 @@ impl LogWindow {
         let now = Instant::now();
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let current = window.get_or_insert(Window { began: now, lines: 0, suppressed: 0 });
-        if now.duration_since(current.began) >= WINDOW {
+        if now.duration_since(current.began) >= LOG_WINDOW {
             let suppressed = current.suppressed;
             *current = Window { began: now, lines: 1, suppressed: 0 };
             return Some(suppressed);
         }
-        if current.lines < LINES_PER_WINDOW {
+        if current.lines < MAX_LOG_LINES {
             current.lines += 1;
             return Some(0);
         }
@@ -133,9 +170,9 @@ mod tests {
     async fn a_driver_that_logs_without_end_is_cut_and_counted() {
         let window = LogWindow::default();
         let written = (0..1000).filter(|_| window.take().is_some()).count();
-        assert_eq!(written, LINES_PER_WINDOW as usize);
-        tokio::time::advance(WINDOW).await;
-        assert_eq!(window.take(), Some(1000 - u64::from(LINES_PER_WINDOW)));
+        assert_eq!(written, MAX_LOG_LINES as usize);
+        tokio::time::advance(LOG_WINDOW).await;
+        assert_eq!(window.take(), Some(1000 - u64::from(MAX_LOG_LINES)));
         assert_eq!(window.take(), Some(0));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use regent_plugin_api::{DynDriver, Result as CallResult};
 
 use super::Error;
+use super::budget::Budget;
 use super::bulkhead::Lane;
 use super::loaded::LoadedDriver;
 
@@ -52,8 +53,16 @@ impl Session {
             drop(object);
             future.await
         };
+        let budget = Arc::new(Budget::default());
+        let call = Arc::clone(&budget).spent_by(call);
         let answer = self.driver.bulkhead().run(&self.lane, self.deadline, call).await?;
-        answer.map_err(|error| Error::Call { driver: self.driver.name().to_owned(), error })
+        let driver = || self.driver.name().to_owned();
+        match (answer, budget.breach()) {
+            (Ok(value), _) => Ok(value),
+            // Whatever the driver makes of it.
+            (Err(_), Some(breach)) => Err(Error::Exceeded { driver: driver(), breach }),
+            (Err(error), None) => Err(Error::Call { driver: driver(), error }),
+        }
     }
 
     /// One call that no one waits for.

@@ -151,6 +151,8 @@ pub const SETTINGS: &[Setting] = &[
         .default("60s", "a slow registry with its retries"),
     setting("REGENT_SUPERVISED", Kind::Switch, "Runs the agent as a child process that is started anew when it crashes; the driver whose code ran is quarantined.")
         .default("false", "the orchestrator starts it anew, with the same drivers"),
+    setting("REGENT_DRIVER_QUARANTINE", Kind::Duration, "How long a driver is out of use after it has crashed a supervised agent for the first time; twice as long after each further crash, up to a day.")
+        .default("15m", "long enough to be noticed, short enough for a registry to be waited for"),
     setting("REGENT_INSECURE_REGISTRIES", Kind::List, "`host:port` of registries that are reached over plain HTTP or on loopback.")
         .unset("HTTPS only"),
     setting("REGENT_EGRESS", Kind::List, "`host` or `host:port` (`*.example.com` for all below) that drivers may reach, of those that they declare; `driver=host` for one driver alone. Registries and the hosts that they send for content have to be among them.")

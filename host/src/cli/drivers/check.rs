@@ -3,7 +3,9 @@
 //! The child says on its standard output which step it begins and how each ended, a line of JSON each. One that dies or
 //! hangs leaves a step without an end, which names the culprit. What is looked at stands in [`steps`].
 
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{look_at, page, refusal};
 use crate::cli::{Failure, field, output};
+use crate::crash;
 use crate::drivers::DriverDocument;
 
 mod offline;
@@ -41,6 +44,9 @@ pub(in crate::cli) struct CheckArgs {
     /// What the child is told to do; standard input says with what.
     #[arg(long, hide = true)]
     in_this_process: bool,
+    /// Where the child tells of a crash: a pipe that it has inherited.
+    #[arg(long, value_name = "NUMBER", hide = true, requires = "in_this_process")]
+    crash_pipe: Option<i32>,
 }
 
 /// What the child is asked.
@@ -88,6 +94,9 @@ struct Report {
 
 pub(super) async fn run(arguments: &CheckArgs) -> Result<(), Failure> {
     let Some(file) = arguments.file.as_ref().filter(|_| !arguments.in_this_process) else {
+        if let Some(pipe) = arguments.crash_pipe {
+            crash::install(pipe)?;
+        }
         let task = serde_json::from_reader(std::io::stdin().lock())?;
         return steps::run(&task).await;
     };
@@ -97,34 +106,44 @@ pub(super) async fn run(arguments: &CheckArgs) -> Result<(), Failure> {
         let task = Task { file: std::path::absolute(file)?, digest, fields: arguments.fields.clone() };
         checks = in_child(&task, Duration::from_secs(arguments.within)).await?;
     }
-    let failed = checks.iter().filter(|step| step.outcome == Outcome::Failed).count();
+    let worst = worst(&checks).map(|step| format!("{}: {}", step.name, step.detail));
     let refused = refusal(&info);
     let text = if arguments.json {
-        let passed = failed == 0 && refused.is_none();
+        let passed = worst.is_none() && refused.is_none();
         let report = Report { driver: info.into(), passed, checks };
         format!("{}\n", serde_json::to_string_pretty(&report)?)
     } else {
         checks.iter().fold(page::text(&info), |text, step| text + &line(step))
     };
     output::write(None, text.as_bytes())?;
-    match (refused, failed) {
+    match (refused, worst) {
         (Some(refused), _) => Err(refused),
-        (None, 0) => Ok(()),
-        (None, _) => Err(Failure::refused(format!("{} does not pass", file.display()))),
+        (None, None) => Ok(()),
+        (None, Some(worst)) => Err(Failure::refused(format!("{} does not pass: {worst}", file.display()))),
     }
+}
+
+/// What an author has to look at first: that a description promises too much is the least of all.
+fn worst(checks: &[Step]) -> Option<&Step> {
+    let failed = || checks.iter().filter(|step| step.outcome == Outcome::Failed);
+    failed().find(|step| step.name != steps::SETTINGS).or_else(|| failed().next())
 }
 
 /// Runs the steps in a child without our environment, and adds what its end says.
 async fn in_child(task: &Task, deadline: Duration) -> Result<Vec<Step>, Failure> {
+    let (crashed, pipe) = crash::pipe()?;
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["drivers", "check", "--in-this-process"])
+        .args(["drivers", "check", "--in-this-process", "--crash-pipe"])
+        .arg(pipe.as_raw_fd().to_string())
         .env_clear()
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
+    drop(pipe);
     let group = Pid::from_child(&child);
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let drivers = [(task.digest.to_string(), task.file.clone())].into();
     let task = serde_json::to_vec(task)?;
     let mut ended = tokio::task::spawn_blocking(move || {
         let mut out = Vec::new();
@@ -145,11 +164,14 @@ async fn in_child(task: &Task, deadline: Duration) -> Result<Vec<Step>, Failure>
         ended.await.map(|ended| ended.map(|(out, _)| (out, None)))
     };
     let (out, status) = ended.map_err(io::Error::from)??;
-    Ok(gathered(&out, status))
+    let fault = crash::Fault::read(File::from(crashed)).ok().flatten();
+    let files = crash::Files { drivers, ..crash::Files::default() };
+    let stack = fault.map(|fault| crash::unwind(&fault, &files)).unwrap_or_default();
+    Ok(gathered(&out, status, &stack))
 }
 
 /// The steps that a child told of; one that it did not come to the end of is a failed one.
-fn gathered(out: &[u8], status: Option<ExitStatus>) -> Vec<Step> {
+fn gathered(out: &[u8], status: Option<ExitStatus>, stack: &[crash::Frame]) -> Vec<Step> {
     let (mut steps, mut begun) = (Vec::new(), None);
     // What the driver itself prints is none of it.
     for said in String::from_utf8_lossy(out).lines().filter_map(|line| serde_json::from_str(line).ok()) {
@@ -165,7 +187,9 @@ fn gathered(out: &[u8], status: Option<ExitStatus>) -> Vec<Step> {
         Some(status) if status.success() && begun.is_none() && !steps.is_empty() => return steps,
         Some(status) => match (status.signal(), status.code()) {
             (Some(signal), _) => {
-                format!("the driver brought its process down with signal {signal}{}", known(signal))
+                let place =
+                    if stack.is_empty() { String::new() } else { format!(" at {}", crash::in_words(stack)) };
+                format!("the driver brought its process down with signal {signal}{}{place}", known(signal))
             }
             (None, code) => format!("the driver ended its process (exit code {})", code.unwrap_or_default()),
         },

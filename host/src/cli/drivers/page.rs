@@ -66,6 +66,7 @@ fn signature(info: &DriverInfo) -> String {
 
 fn why(info: &DriverInfo) -> String {
     let Some(reason) = info.state.reason() else { return String::new() };
+    let until = info.state.until().map(|until| format!(", until {until}")).unwrap_or_default();
     let told = info.state.code().or(info.state.since());
-    told.map_or_else(|| format!("  {reason}"), |told| format!("  {reason} ({told})"))
+    told.map_or_else(|| format!("  {reason}"), |told| format!("  {reason} ({told}{until})"))
 }

@@ -42,6 +42,42 @@ fn a_driver_is_disabled_by_name_and_quarantined_by_its_bytes_until_it_is_enabled
 }
 
 #[test]
+fn a_quarantine_after_a_crash_ends_and_takes_twice_as_long_each_time_up_to_a_day() {
+    let digest = Digest::sha256(b"harbor");
+    let first = Duration::from_mins(15);
+    let crash = Change::Suspend { digest: digest.clone(), file: "harbor.so".to_owned(), first };
+    let mut decisions = Decisions::default();
+    let mut now = OffsetDateTime::UNIX_EPOCH;
+    let state = |decisions: &Decisions, now| {
+        let state = decisions.of("harbor", Some(&digest), now);
+        state.or_else(|| decisions.trial_of(&digest, now)).map_or("free", |state| state.as_str())
+    };
+    let second = time::Duration::SECOND;
+    for minutes in [15, 30, 60, 120, 240, 480, 960, 1440, 1440] {
+        assert_eq!(decisions.apply(&crash, "it crashed", now), 1);
+        assert_eq!(state(&decisions, now + minutes * 60 * second - second), "quarantined", "{minutes} min");
+        now += minutes * 60 * second;
+        assert_eq!(state(&decisions, now), "trial", "{minutes} min");
+    }
+    // A day without a crash, and they are forgotten.
+    now += time::Duration::DAY;
+    assert_eq!(state(&decisions, now), "free");
+    decisions.apply(&crash, "it crashed", now);
+    assert_eq!(state(&decisions, now + 15 * 60 * second), "trial");
+    // What is written is read.
+    let text = serde_json::to_string_pretty(&decisions).unwrap();
+    assert_eq!(Decisions::parse(&text).unwrap(), decisions);
+
+    // An operator's word has no end, and no crash gives it one.
+    let by_hand = Change::Quarantine { digest: digest.clone(), file: "harbor.so".to_owned() };
+    decisions.apply(&by_hand, "by an operator", now);
+    assert_eq!(decisions.apply(&crash, "it crashed", now), 0);
+    assert_eq!(state(&decisions, now + 1000 * time::Duration::DAY), "quarantined");
+    assert_eq!(decisions.apply(&enable(&[], &["harbor.so"]), "", now), 1);
+    assert_eq!(state(&decisions, now), "free");
+}
+
+#[test]
 fn a_damaged_file_frees_no_driver_and_is_not_written_over() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join(FILE);

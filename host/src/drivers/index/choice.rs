@@ -88,11 +88,16 @@ impl<'a> Choice<'a> {
             })
         };
         let refused: Vec<FileReason> = self.refused().collect();
-        let withheld = self.snapshot.entries.iter().any(|entry| {
-            let description = entry.outcome.as_ref().ok().filter(|d| d.serves_type(registry_type));
-            description.is_some_and(|d| self.withheld(entry, d).is_some())
+        let mut withheld = self.snapshot.entries.iter().filter_map(|entry| {
+            let description = entry.outcome.as_ref().ok().filter(|d| d.serves_type(registry_type))?;
+            Some((description.name.as_str(), self.withheld(entry, description)?))
         });
-        if withheld || refused.iter().any(|r| meant(&r.file)) {
+        let first = withheld.next();
+        if let Some((driver, DriverState::Quarantined { reason, until, .. })) = &first {
+            let (driver, why) = ((*driver).to_owned(), Some(reason.clone()));
+            return Error::Quarantined { driver, why, until: until.clone() };
+        }
+        if first.is_some() || refused.iter().any(|r| meant(&r.file)) {
             return Error::Unloadable {
                 registry_type: registry_type.to_owned(),
                 looked_at: self.looked_at(),
@@ -164,7 +169,10 @@ impl<'a> Choice<'a> {
             !bound && serving.iter().filter(|(_, d)| d.serves_type(t)).count() > 1
         };
         let types: Vec<String> = description.types.iter().filter(undecided).cloned().collect();
-        if types.is_empty() { DriverState::Ready } else { DriverState::Ambiguous { types } }
+        if !types.is_empty() {
+            return DriverState::Ambiguous { types };
+        }
+        self.decided.trial_of(entry.digest.as_ref()).unwrap_or(DriverState::Ready)
     }
 }
 

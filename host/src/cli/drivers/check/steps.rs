@@ -22,12 +22,15 @@ use crate::cli::{Failure, output};
 /// Time for one call. There is no network: it waits for nothing.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The step that looks at what the description says of settings.
+pub(super) const SETTINGS: &str = "settings";
+
 /// Runs all steps; the first that makes no sense to go on from is the last.
 pub(super) async fn run(task: &Task) -> Result<(), Failure> {
     let Some(library) = step("load", || loaded(task)).await? else { return Ok(()) };
     let description = library.description().clone();
     let fields = fields(&description, &task.fields);
-    step("settings", || refuses_what_lacks(&library, &description, &fields)).await?;
+    step(SETTINGS, || refuses_what_lacks(&library, &description, &fields)).await?;
     let session = step("connect", || connected(&library, &description, &fields)).await?;
     if let Some((session, offline)) = session {
         calls(&session, &offline).await?;
@@ -75,6 +78,9 @@ fn loaded(task: &Task) -> Looked<LoadedLibrary> {
     if *file.digest() != task.digest {
         return failed("the file is being replaced: try again");
     }
+    // Only needed where there is no memory that can be sealed; it goes with what is in it.
+    let copies = tempfile::tempdir().ok();
+    let file = file.with_copies_in(copies.as_ref().map(|copies| copies.path().to_owned()));
     let library = load(&file).map_err(refused)?;
     let api = library.description().api.clone();
     Ok((library, format!("it loads, has its entry point, and the layouts of plugin API {api} match")))
@@ -113,7 +119,12 @@ fn refuses_what_lacks(
         let rest = fields.iter().filter(|(name, _)| name != missing);
         let rest = rest.map(|(name, value)| (name.clone(), value.clone()));
         match connect(library, description, rest, &Arc::default()) {
-            Ok(_) => return failed(format!("{missing} is described as required, and it connects without")),
+            Ok(_) => {
+                return failed(format!(
+                    "the description says that {missing} is required, and `connect` does without: read it by \
+                     `settings.required_text` or `required_secret`, or describe it as `required: false`"
+                ));
+            }
             Err(error) => match fault(&error) {
                 Some(fault) => return failed(format!("without {missing}: {fault}")),
                 None if error.class() != Class::Invalid => {

@@ -34,7 +34,7 @@ fn a_step_without_an_end_names_what_the_driver_did_to_its_process() {
         } else {
             &["load", "connect"]
         };
-        let steps = gathered(&said(begins, ended), status);
+        let steps = gathered(&said(begins, ended), status, &[]);
         assert_eq!(steps.len(), n, "{status:?}: {steps:?}");
         let bad = steps.iter().find(|s| s.outcome == Outcome::Failed);
         match (bad, expected) {
@@ -45,4 +45,16 @@ fn a_step_without_an_end_names_what_the_driver_did_to_its_process() {
             (bad, expected) => assert_eq!(bad.is_some(), expected.is_some(), "{status:?}: {steps:?}"),
         }
     }
+}
+
+#[test]
+fn the_worst_is_named_first_and_a_promise_of_the_description_last() {
+    let step = |name: &str, outcome| Step { name: name.to_owned(), outcome, detail: String::new() };
+    let settings = step("settings", Outcome::Failed);
+    let passed = step("connect", Outcome::Passed);
+    let panics = step("validate", Outcome::Failed);
+    let named = |steps: &[Step]| worst(steps).map(|step| step.name.clone());
+    assert_eq!(named(std::slice::from_ref(&passed)), None);
+    assert_eq!(named(&[settings.clone(), passed.clone()]).unwrap(), "settings");
+    assert_eq!(named(&[settings, passed, panics]).unwrap(), "validate");
 }

@@ -6,6 +6,9 @@
 
 use std::time::Duration;
 
+/// The code of the error that an answer of a driver becomes which is beyond a bound, or is none.
+pub const CONTRACT_BROKEN: &str = "driver_contract_broken";
+
 /// Most items on a page: a registry's page has at most some thousands.
 pub const MAX_PAGE_ITEMS: usize = 100_000;
 /// Longest cursor, in bytes.

@@ -109,6 +109,8 @@ impl Problem {
 
     fn from_parts(name: &str, class: Class, retry: Retry, detail: &str) -> Self {
         let detail = match class {
+            // What a driver did wrong is told by the host, in words of its own.
+            Class::Internal if name == regent_plugin_api::bounds::CONTRACT_BROKEN => detail,
             Class::Internal => {
                 tracing::error!(code = name, error = detail, "internal error");
                 "the agent failed; its log has the cause under this request's id"

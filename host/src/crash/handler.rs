@@ -140,8 +140,8 @@ fn write_mappings(pipe: RawFd) {
     // SAFETY: opening may be done in a handler, and the path is a C string.
     let file = unsafe { libc::open(c"/proc/self/maps".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
     let mut piece = [0_u8; 1024];
-    while file != -1 {
-        // SAFETY: the kernel writes at most the length that it is told.
+    loop {
+        // SAFETY: the kernel writes at most the length that it is told, and nothing where the file is not open.
         let read = unsafe { libc::read(file, piece.as_mut_ptr().cast(), piece.len()) };
         let Ok(read @ 1..) = usize::try_from(read) else { break };
         if !write_all(pipe, piece.as_ptr(), read) {

@@ -26,14 +26,13 @@ fn bytes(n: usize) -> String {
 
 fn count(n: usize) -> String {
     let digits = n.to_string();
-    let with_commas = digits.chars().enumerate().fold(String::new(), |mut text, (i, digit)| {
+    digits.chars().enumerate().fold(String::new(), |mut text, (i, digit)| {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
         text
-    });
-    with_commas
+    })
 }
 
 /// The table of `docs/drivers.md`.

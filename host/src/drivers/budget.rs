@@ -110,7 +110,7 @@ impl Marked {
 
 impl Drop for Marked {
     fn drop(&mut self) {
-        let _ = CURRENT.try_with(|current| current.take());
+        let _ = CURRENT.try_with(RefCell::take);
     }
 }
 

@@ -93,6 +93,9 @@ mod tests {
         (names(verdict.0), names(verdict.1))
     }
 
+    /// A case: the drivers inside, the thread that crashed, the drivers on its stack, who is blamed, and who was beside it.
+    type Row<'a> = (&'a str, &'a [&'a str], u32, &'a [Option<&'a str>], &'a str, &'a str);
+
     #[test]
     fn the_thread_and_then_the_stack_say_whose_fault_it_was() {
         let frame = |driver: Option<&str>| Frame {
@@ -101,7 +104,7 @@ mod tests {
             function: None,
             driver: driver.map(|d| Digest::sha256(d.as_bytes())),
         };
-        let rows: [(&str, &[&str], u32, &[Option<&str>], &str, &str); 6] = [
+        let rows: [Row<'_>; 6] = [
             ("in its code", &["!harbor", "!quay"], 2, &[None, Some("quay")], "quay", "harbor"),
             ("in its code, by its thread alone", &["!harbor", "!quay"], 2, &[], "quay", "harbor"),
             ("on its own thread", &["!harbor", "quay"], 9, &[None, Some("quay")], "quay", "harbor"),

@@ -18,7 +18,7 @@ use super::{
     WireEmpty, WireError, WireHost, WireHost_TO, WireRequest, WireResponse, WireTime, WireTransportError,
     WireVariable,
 };
-use crate::bounds::MAX_LOG_BYTES;
+use crate::bounds::{CONTRACT_BROKEN, MAX_LOG_BYTES};
 use crate::driver::{Access, Authorization, BlobHandle, Content, Page, PageRequest, TagDetail, Validation};
 use crate::dyn_driver::DynDriver;
 use crate::error::{Error, Result};
@@ -209,7 +209,7 @@ impl DynDriver for Session {
             if bytes.len() > max_bytes {
                 return Err(Error::new(
                     Class::Internal,
-                    "driver_contract_broken",
+                    CONTRACT_BROKEN,
                     format!("the driver broke its contract: {} bytes, at most {max_bytes}", bytes.len()),
                 ));
             }

@@ -15,7 +15,7 @@ use super::{
     WireError, WireNames, WirePageRequest, WireTagDetail, WireTagDetails, WireTime, WireValidation, message,
 };
 use crate::bounds::{
-    MAX_AUTHORIZATION_HEADERS, MAX_CHECKS, MAX_CURSOR_BYTES, MAX_DETAILS, MAX_HEADER_BYTES,
+    CONTRACT_BROKEN, MAX_AUTHORIZATION_HEADERS, MAX_CHECKS, MAX_CURSOR_BYTES, MAX_DETAILS, MAX_HEADER_BYTES,
     MAX_MEDIA_TYPE_BYTES, MAX_NAME_BYTES, MAX_PAGE_ITEMS, MAX_URL_BYTES,
 };
 use crate::driver::{
@@ -37,7 +37,7 @@ pub(crate) trait Wire: Sized {
 }
 
 fn broken(what: impl std::fmt::Display) -> Error {
-    Error::new(Class::Internal, "driver_contract_broken", format!("the driver broke its contract: {what}"))
+    Error::new(Class::Internal, CONTRACT_BROKEN, format!("the driver broke its contract: {what}"))
 }
 
 /// Cuts text at a character's boundary.

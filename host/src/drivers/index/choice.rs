@@ -88,16 +88,20 @@ impl<'a> Choice<'a> {
             })
         };
         let refused: Vec<FileReason> = self.refused().collect();
-        let mut withheld = self.snapshot.entries.iter().filter_map(|entry| {
+        let withheld = self.snapshot.entries.iter().filter_map(|entry| {
             let description = entry.outcome.as_ref().ok().filter(|d| d.serves_type(registry_type))?;
             Some((description.name.as_str(), self.withheld(entry, description)?))
         });
-        let first = withheld.next();
-        if let Some((driver, DriverState::Quarantined { reason, until, .. })) = &first {
+        let withheld: Vec<(&str, DriverState)> = withheld.collect();
+        // Where there is more to be said, each file is named with its reason.
+        let quarantined = withheld.iter().all(|(_, state)| matches!(state, DriverState::Quarantined { .. }));
+        if let (true, Some((driver, DriverState::Quarantined { reason, until, .. }))) =
+            (quarantined, withheld.first())
+        {
             let (driver, why) = ((*driver).to_owned(), Some(reason.clone()));
             return Error::Quarantined { driver, why, until: until.clone() };
         }
-        if first.is_some() || refused.iter().any(|r| meant(&r.file)) {
+        if !withheld.is_empty() || refused.iter().any(|r| meant(&r.file)) {
             return Error::Unloadable {
                 registry_type: registry_type.to_owned(),
                 looked_at: self.looked_at(),

@@ -39,9 +39,8 @@ impl Worker {
                 return Ok(self.not_arrived(delivery, *part, &error, (n_tries, elapsed)));
             }
             reached(CrashPoint::CallbackTaken);
-            // With the first one after a failure the other side has shown that it is there again, and tries are counted anew.
-            let is_there_again = number == delivery.n_delivered && delivery.n_tries > 0;
-            let is_due = is_there_again || unnoted_bytes >= NOTE_AFTER_BYTES;
+            // With the first one the other side has shown that it is there, and tries are counted anew.
+            let is_due = number == delivery.n_delivered || unnoted_bytes >= NOTE_AFTER_BYTES;
             if is_due && number + 1 < delivery.parts.len() {
                 self.parts.queue.record(lease, Step::Delivered(number + 1)).await?;
                 (n_noted, unnoted_bytes) = (number + 1, 0);

@@ -151,10 +151,9 @@ async fn quarantined_bytes_leave_an_older_version_in_their_place() {
     decide(data.path(), &Change::Disable { driver: "harbor".to_owned() }, "no more").unwrap();
     assert_eq!(states(), named("quarantined", "disabled"));
     let refused = reasons(&drivers.open(&connection("harbor-cr", &[])).await.unwrap_err());
-    for part in [
-        "new.so: driver harbor is quarantined: it crashed",
-        "old.so: driver harbor is disabled: no more",
-    ] {
+    for part in
+        ["new.so: driver harbor is quarantined: it crashed", "old.so: driver harbor is disabled: no more"]
+    {
         assert!(refused.contains(part), "{refused}");
     }
 }

@@ -16,7 +16,7 @@ use super::file::LibraryFile;
 use super::layout;
 use super::object::{host_api, root_symbol};
 use super::refusal::Refusal;
-use super::sealed::Sealed;
+use super::sealed::{Sealed, SealedLibrary};
 use crate::abi::DriverModuleRef;
 use crate::abi::host_side::{self, Session};
 use crate::description::Description;
@@ -49,9 +49,17 @@ impl fmt::Debug for LoadedLibrary {
 /// # Errors
 /// A [`Refusal`].
 pub fn load(file: &LibraryFile) -> Result<LoadedLibrary, Refusal> {
-    let description = file.description().clone();
+    load_sealed(SealedLibrary::of(file)?)
+}
+
+/// The same from memory that is sealed already, such as another process gives.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn load_sealed(sealed: SealedLibrary) -> Result<LoadedLibrary, Refusal> {
+    let (description, digest) = (sealed.description().clone(), sealed.digest().clone());
     // Also in case of a refusal further down: code that ran once may have left pointers to itself.
-    let memory = ManuallyDrop::new(Sealed::copy(&description.name, file.bytes())?);
+    let memory = ManuallyDrop::new(sealed.memory);
     // SAFETY: initializers of the library run here. They are trusted like all of its code; that the bytes are a
     // whole library of this machine was checked as they were read, and the seals keep them as they were.
     let library = unsafe { Library::open(Some(memory.path()), RTLD_NOW | RTLD_LOCAL) };
@@ -65,13 +73,7 @@ pub fn load(file: &LibraryFile) -> Result<LoadedLibrary, Refusal> {
         let module = unsafe { header.init_root_module_with_unchecked_layout::<DriverModuleRef>() };
         module.map_err(|e| Refusal::RootFailed { reason: e.to_string() })?
     };
-    Ok(LoadedLibrary {
-        module,
-        description,
-        digest: file.digest().clone(),
-        _library: library,
-        _memory: memory,
-    })
+    Ok(LoadedLibrary { module, description, digest, _library: library, _memory: memory })
 }
 
 impl LoadedLibrary {

@@ -40,6 +40,11 @@ const CRASHES: [(i32, &str); 7] = [
     (31, "SIGSYS"),
 ];
 
+/// The name of a signal by which a process ends that does what it must not.
+pub(crate) fn signal_name(number: i32) -> Option<&'static str> {
+    CRASHES.iter().find(|(crash, _)| *crash == number).map(|(_, name)| *name)
+}
+
 /// How a child has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
@@ -102,8 +107,8 @@ fn end(status: ExitStatus, in_a_driver: bool) -> End {
         // A driver may call `exit`; the agent itself ends when it is told to, or can't start.
         (Some(code), _) if code != 0 && in_a_driver => End::Crash(format!("it exited with code {code}")),
         (Some(code), _) => End::Exit(u8::try_from(code).unwrap_or(1)),
-        (None, Some(number)) => match CRASHES.iter().find(|(crash, _)| *crash == number) {
-            Some((_, name)) => End::Crash(format!("it crashed with {name}")),
+        (None, Some(number)) => match signal_name(number) {
+            Some(name) => End::Crash(format!("it crashed with {name}")),
             None => End::Killed(format!("it was killed by signal {number}")),
         },
         (None, None) => End::Killed("it ended without a status".to_owned()),

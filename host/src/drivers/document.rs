@@ -41,11 +41,24 @@ pub struct DriverDocument {
     /// Since when it is quarantined or disabled, where that was noted.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
+    /// Where its code runs: `thread` or `process`.
+    isolation: &'static str,
+    /// The number of its own process, while it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    /// How often its thread or its process was started anew, if it was.
+    #[serde(skip_serializing_if = "is_zero")]
+    restarts: u32,
     /// Who has signed it.
     signature: Signature,
     /// All that it says about itself: settings, egress, variables, abilities.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<Description>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(restarts: &u32) -> bool {
+    *restarts == 0
 }
 
 /// A driver's signature.
@@ -80,6 +93,9 @@ impl DriverDocument {
         ("code?", "string"),
         ("reason?", "string"),
         ("since?", "time"),
+        ("isolation", "string"),
+        ("pid?", "integer"),
+        ("restarts?", "integer"),
         ("signature", "object"),
         ("description?", "object"),
     ];
@@ -100,6 +116,9 @@ impl From<DriverInfo> for DriverDocument {
             code: info.state.code().map(str::to_owned),
             reason: info.state.reason(),
             since: info.state.since().map(str::to_owned),
+            isolation: info.isolation.as_str(),
+            pid: info.pid,
+            restarts: info.restarts,
             signature: Signature::from(&info.signature),
             description,
         }

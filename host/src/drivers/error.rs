@@ -76,9 +76,17 @@ pub enum Error {
         /// The driver's name.
         driver: String,
     },
-    /// The driver's thread hung too often.
+    /// The driver's process has ended, with all sessions and calls in it.
+    #[error("the process of driver {driver} is gone: {how}")]
+    Crashed {
+        /// The driver's name.
+        driver: String,
+        /// How it has ended, e.g. `it crashed with SIGSEGV`.
+        how: String,
+    },
+    /// The driver's thread hung too often, or its process ended too often.
     #[error(
-        "driver {driver} hung too often and is out of use until its file changes or the agent is restarted"
+        "driver {driver} hung or crashed too often and is out of use until its file changes or the agent is restarted"
     )]
     Quarantined {
         /// The driver's name.
@@ -95,6 +103,7 @@ impl Error {
             | Self::TimedOut { driver, .. }
             | Self::Busy { driver }
             | Self::Wedged { driver }
+            | Self::Crashed { driver, .. }
             | Self::Quarantined { driver } => Some(driver),
         }
     }
@@ -104,7 +113,10 @@ impl Fault for Error {
     fn class(&self) -> Class {
         match self {
             Self::UnknownType { .. } | Self::Ambiguous { .. } => Class::Invalid,
-            Self::Unloadable { .. } | Self::Wedged { .. } | Self::Quarantined { .. } => Class::Unavailable,
+            Self::Unloadable { .. }
+            | Self::Wedged { .. }
+            | Self::Crashed { .. }
+            | Self::Quarantined { .. } => Class::Unavailable,
             Self::Call { error, .. } => error.class(),
             Self::TimedOut { .. } => Class::Timeout,
             Self::Busy { .. } => Class::Limit,
@@ -118,7 +130,9 @@ impl Fault for Error {
             | Self::Unloadable { .. }
             | Self::Quarantined { .. } => Retry::Never,
             Self::Call { error, .. } => error.retry(),
-            Self::TimedOut { .. } | Self::Busy { .. } | Self::Wedged { .. } => Retry::Backoff,
+            Self::TimedOut { .. } | Self::Busy { .. } | Self::Wedged { .. } | Self::Crashed { .. } => {
+                Retry::Backoff
+            }
         }
     }
 
@@ -131,6 +145,7 @@ impl Fault for Error {
             Self::TimedOut { .. } => "driver_timeout",
             Self::Busy { .. } => "driver_busy",
             Self::Wedged { .. } => "driver_wedged",
+            Self::Crashed { .. } => "driver_crashed",
             Self::Quarantined { .. } => "driver_quarantined",
         }
     }

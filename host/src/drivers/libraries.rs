@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use super::crumbs::Crumbs;
 use super::error::{Error, FileReason};
 use super::index::{Entry, Key, Source};
+use super::isolation::Isolations;
 use super::loaded::LoadedDriver;
 
 /// Libraries that one process loads. Each stays for ever, so this many upgrades need a restart.
@@ -18,6 +19,8 @@ pub(super) const MAX_LOADED: usize = 64;
 pub(super) struct Libraries {
     /// Where it is noted whose code runs.
     crumbs: Option<Arc<Crumbs>>,
+    /// Which of them run in processes of their own.
+    isolations: Isolations,
     // std, since it is held for a few instructions; the cells are awaited outside of it.
     loaded: Mutex<HashMap<Key, LoadCell>>,
 }
@@ -58,8 +61,8 @@ pub(super) const TOO_MANY: &str =
     "too many libraries were loaded since the start: restart the agent to have this one";
 
 impl Libraries {
-    pub(super) fn new(crumbs: Option<Arc<Crumbs>>) -> Self {
-        Self { crumbs, loaded: Mutex::default() }
+    pub(super) fn new(crumbs: Option<Arc<Crumbs>>, isolations: Isolations) -> Self {
+        Self { crumbs, isolations, loaded: Mutex::default() }
     }
 
     /// The driver of an entry, loaded now if it was not before.
@@ -86,6 +89,12 @@ impl Libraries {
         loaded.iter().filter(|(key, cell)| matches!(key, Key::Bytes(_)) && cell.initialized()).count()
     }
 
+    /// All that were loaded.
+    pub(super) fn all(&self) -> Vec<Arc<LoadedDriver>> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.values().filter_map(|cell| cell.get()?.as_ref().ok().cloned()).collect()
+    }
+
     /// The outer error is of the moment, the inner one of the library.
     async fn load(
         &self,
@@ -103,12 +112,13 @@ impl Libraries {
             _ => return Err(Unavailable::Replaced),
         };
         let name = file.description().name.clone();
-        let refusal = match LoadedDriver::load(file, self.crumbs.as_ref()).await {
+        let refusal = match LoadedDriver::load(file, &self.isolations, self.crumbs.as_ref()).await {
             Ok(Ok(driver)) => {
-                tracing::info!(driver = %name, version = %driver.description().version, "driver loaded");
+                let (version, isolation) = (&driver.description().version, driver.isolation().as_str());
+                tracing::info!(driver = %name, %version, isolation, "driver loaded");
                 return Ok(Ok(Arc::new(driver)));
             }
-            Ok(Err(refusal)) => refusal.to_string(),
+            Ok(Err(refusal)) => refusal,
             // Its initializers hang: another try would cost another thread.
             Err(error @ Error::TimedOut { .. }) => error.to_string(),
             Err(error) => return Err(Unavailable::Failed(error)),

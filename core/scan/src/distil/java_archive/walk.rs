@@ -185,6 +185,7 @@ impl Walk {
         let way_bytes: usize = self.way.iter().map(String::len).sum();
         self.keep(size_of::<NestedArchive>() + way_bytes + name.len())?;
         let archive = if source.has_passed() {
+            entry.check_encryption()?;
             let data = entry.data(source)?;
             let mut passed = source.take_nested(entry, data)?;
             self.budget.spend(entry.size_bytes)?;

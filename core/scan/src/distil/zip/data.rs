@@ -21,9 +21,7 @@ pub(in super::super) fn read_data(
     budget: &mut Budget,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<ControlFlow<()>>,
 ) -> Result<(), Trouble> {
-    if entry.is_encrypted {
-        return Err(Trouble::damaged("it is encrypted"));
-    }
+    entry.check_encryption()?;
     let data = entry.data(source)?;
     let mut checked = Checked { entry, budget, sink, crc: Crc::new(), n_bytes: 0 };
     let flow = match entry.method {

@@ -166,6 +166,11 @@ impl Entry<'_> {
         Ok(Span { start: self.archive.start + start, length: self.stored_bytes })
     }
 
+    /// What is encrypted is not read, wherever it is.
+    pub(in super::super) fn check_encryption(&self) -> Result<(), Trouble> {
+        if self.is_encrypted { Err(Trouble::damaged("it is encrypted")) } else { Ok(()) }
+    }
+
     /// Whether its data are stored as they are.
     pub(in super::super) fn is_stored(&self) -> bool {
         self.method == 0

@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_setfd};
 
-pub(crate) use handler::{SIGNALS, install};
+pub(crate) use handler::{install, signal_name};
 pub(crate) use record::{Cause, Fault};
 pub(crate) use report::{Report, in_words};
 pub(crate) use unwind::{Files, Frame, unwind};

@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::crash::{self, Cause, Fault, Files, Frame, Report};
+use crate::crash::{self, Cause, Fault, Files, Frame, Report, signal_name};
 use crate::drivers::{Change, Crumbs, Line, Suspect, decide};
 use blame::{Crashed, Strikes, Verdict};
 
@@ -126,11 +126,6 @@ fn end(status: ExitStatus, cause: Option<Cause>, in_a_driver: bool) -> End {
 
 fn name(signal: i32) -> String {
     signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
-}
-
-/// The name of a signal by which a process ends that does what it must not.
-pub(crate) fn signal_name(number: i32) -> Option<&'static str> {
-    crash::SIGNALS.iter().find(|(signal, _)| *signal == number).map(|(_, name)| *name)
 }
 
 /// Finds out whose fault a crash was, keeps a report, and takes the driver out of use.

@@ -108,11 +108,12 @@ impl Problem {
     }
 
     fn from_parts(name: &str, class: Class, retry: Retry, detail: &str) -> Self {
+        if class == Class::Internal {
+            tracing::error!(code = name, error = detail, "internal error");
+        }
         let detail = match class {
             // What a driver did wrong is told by the host, in words of its own.
-            Class::Internal if name == regent_plugin_api::bounds::CONTRACT_BROKEN => detail,
-            Class::Internal => {
-                tracing::error!(code = name, error = detail, "internal error");
+            Class::Internal if name != regent_plugin_api::bounds::CONTRACT_BROKEN => {
                 "the agent failed; its log has the cause under this request's id"
             }
             _ => detail,

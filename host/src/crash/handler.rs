@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use super::record::{HEAD_BYTES, MAGIC, MAX_GUARD_PAGES, MAX_STACK_BYTES, NAME_BYTES, PAGE};
 
 /// Signals by which a process ends that does what it must not (`signal(7)`).
-pub(crate) const SIGNALS: [(i32, &str); 7] = [
+const SIGNALS: [(i32, &str); 7] = [
     (libc::SIGILL, "SIGILL"),
     (libc::SIGTRAP, "SIGTRAP"),
     (libc::SIGABRT, "SIGABRT"),
@@ -25,6 +25,11 @@ pub(crate) const SIGNALS: [(i32, &str); 7] = [
     (libc::SIGSEGV, "SIGSEGV"),
     (libc::SIGSYS, "SIGSYS"),
 ];
+
+/// The name of one of them.
+pub(crate) fn signal_name(number: i32) -> Option<&'static str> {
+    SIGNALS.iter().find(|(signal, _)| *signal == number).map(|(_, name)| *name)
+}
 
 /// What the pipe may hold: what the system gives to everyone (`pipe(7)`).
 const MAX_PIPE_BYTES: c_int = 1 << 20;

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use regent_oci::Digest;
 use secrecy::zeroize::Zeroizing;
 
-use super::handler::SIGNALS;
+use super::handler::signal_name;
 use super::mapping::Mapping;
 
 /// The first number.
@@ -115,7 +115,7 @@ impl Fault {
         if self.code <= 0 && !(self.code == SENT_TO_A_THREAD && u32::try_from(self.sender) == Ok(own)) {
             return Cause::Sent(self.sender);
         }
-        let name = SIGNALS.iter().find(|(signal, _)| *signal == self.signal).map_or("a signal", |(_, n)| n);
+        let name = signal_name(self.signal).unwrap_or("a signal");
         let more = if self.is_overflow() { " (the stack of the thread has overflowed)" } else { "" };
         Cause::Own(format!("{name}{more}"))
     }

@@ -95,6 +95,6 @@ impl Archive for Passed {
         let Nested { method, stored_bytes, archive } = nested;
         let is_as_listed = (method, stored_bytes) == (entry.method, data.length)
             && (archive.parts.size_bytes(), archive.crc) == (entry.size_bytes, entry.crc);
-        if is_as_listed && !entry.is_encrypted { Ok(archive) } else { Err(not_kept()) }
+        if is_as_listed { Ok(archive) } else { Err(not_kept()) }
     }
 }

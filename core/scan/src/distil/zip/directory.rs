@@ -29,7 +29,7 @@ pub(in super::super) struct Entry<'a> {
     pub(in super::super) name: &'a [u8],
     /// Compression method.
     pub(in super::super) method: u16,
-    pub(in super::super) is_encrypted: bool,
+    is_encrypted: bool,
     /// CRC-32 of the data, their size, and that of what is stored of them.
     pub(in super::super) crc: u32,
     pub(in super::super) size_bytes: u64,

@@ -1,8 +1,11 @@
 //! Commands that have ended: what they said, and with which number.
 
-use std::process::Output;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+use crate::artifacts::regent;
 
 /// A command that has ended by itself.
 #[derive(Debug)]
@@ -42,4 +45,11 @@ impl Ended {
     pub fn lines(&self) -> Vec<&str> {
         self.data().lines().collect()
     }
+}
+
+/// `regent drivers check --json` of a library, with nothing but the library known to it.
+pub fn driver_check(library: &Path) -> Ended {
+    let mut command = Command::new(regent());
+    command.args(["drivers", "check", "--json"]).arg(library).env_clear().stdin(Stdio::null());
+    command.output().expect("regent starts").into()
 }

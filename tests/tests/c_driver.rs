@@ -2,7 +2,6 @@
 //! real registry.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use regent_plugin_api::http::StatusCode;
@@ -13,21 +12,16 @@ use regent_plugin_api::testkit::{Exchange, Script, contract};
 use regent_plugin_api::transport::{Class, Retry};
 use regent_plugin_api::{Cursor, DynDriver, LogLevel, PageRequest, Settings};
 use regent_tests::agent::{Agent, Connection};
-use regent_tests::artifacts::regent;
 use regent_tests::c_library::{build, folder, sample};
+use regent_tests::ended::driver_check;
 use regent_tests::image::{Compression, Flavor, ImageBuilder, debian_layer};
 use regent_tests::registry::{Auth, Registry, basic};
 use regent_tests::sink::Sink;
 use serde_json::{Value, json};
 
 fn check(library: &Path) -> Value {
-    let output = Command::new(regent())
-        .args(["drivers", "check", "--json", library.to_str().unwrap()])
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
+    let ended = driver_check(library);
+    serde_json::from_str(&ended.out).unwrap_or_else(|e| panic!("{e}: {ended:?}"))
 }
 
 #[test]

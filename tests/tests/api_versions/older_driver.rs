@@ -2,7 +2,6 @@
 //! answers that is built with today's API.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use regent_plugin_api::load::{LibraryFile, LoadedLibrary, load};
@@ -10,7 +9,8 @@ use regent_plugin_api::oci::{Digest, Reference, RepositoryName};
 use regent_plugin_api::secrecy::SecretString;
 use regent_plugin_api::{Access, BlobHandle, Cursor, DynDriver, PageRequest, Settings};
 use regent_tests::agent::{Agent, Connection};
-use regent_tests::artifacts::{driver_library, plugin_directory, regent};
+use regent_tests::artifacts::{driver_library, plugin_directory};
+use regent_tests::ended::driver_check;
 use regent_tests::image::{Compression, Flavor, Image, ImageBuilder, debian_layer};
 use regent_tests::registry::{Auth, Registry, basic};
 use regent_tests::sink::Sink;
@@ -44,16 +44,8 @@ async fn registry() -> (Registry, Image) {
 fn it_passes_the_check_of_drivers_as_todays_does() {
     for version in FROZEN {
         let [old, new] = builds(version).map(|package| {
-            let library = driver_library(&package);
-            let output = Command::new(regent())
-                .args(["drivers", "check", "--json", library.to_str().unwrap()])
-                .env_clear()
-                .stdin(Stdio::null())
-                .output()
-                .unwrap();
-            let report: Value =
-                serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
-            assert!(output.status.success() && report["passed"] == true, "{package}: {report:#}");
+            let report = driver_check(&driver_library(&package)).json();
+            assert!(report["passed"] == true, "{package}: {report:#}");
             report
         });
         let api = old["driver"]["api"].as_str().unwrap();

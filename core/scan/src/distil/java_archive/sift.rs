@@ -227,10 +227,7 @@ impl Sift {
         let Some(local) = LocalHeader::parse(&header) else { return State::Between(Vec::new()) };
         let role = Role::of(local.name);
         if role.is_none() || local.is_encrypted {
-            return match local.stored_bytes {
-                Some(left) => skip(left),
-                None => State::Until { data_start, kept: None, sign: Vec::new() },
-            };
+            return pass_over(local.stored_bytes, data_start);
         }
         let LocalHeader { method, stored_bytes, .. } = local;
         self.room.keep(header.len());
@@ -247,11 +244,10 @@ impl Sift {
         let inflater = match (method, stored_bytes) {
             (METHOD_STORED, Some(_)) => None,
             (METHOD_DEFLATED, _) => Some(Inflater::new()),
-            (_, Some(left)) => return skip(left),
-            (_, None) => return State::Until { data_start, kept: None, sign: Vec::new() },
+            _ => return pass_over(stored_bytes, data_start),
         };
         if self.depth >= MAX_DEPTH || !self.room.open() {
-            return stored_bytes.map_or_else(|| State::Between(Vec::new()), skip);
+            return pass_over(stored_bytes, data_start);
         }
         let sift = Self::at(self.depth + 1, Rc::clone(&self.room));
         let inner = Inner { data_start, method, left: stored_bytes, n_taken: 0, inflater, sift };
@@ -391,6 +387,11 @@ impl Room {
 
 fn skip(left: u64) -> State {
     if left == 0 { State::Between(Vec::new()) } else { State::Skip { left } }
+}
+
+/// Data that nobody asks for, of known length or not.
+fn pass_over(stored_bytes: Option<u64>, data_start: u64) -> State {
+    stored_bytes.map_or(State::Until { data_start, kept: None, sign: Vec::new() }, skip)
 }
 
 /// How many of these bytes are among the next `left`.

@@ -13,6 +13,9 @@
 //! replaced, and a second generation of it loads beside the first. Why not `abi_stable`'s own loader:
 //! `docs/decisions/0001-own-the-load-path.md`.
 //!
+//! A process that is to load a library on behalf of another is given its [`SealedLibrary`], and what it says in the
+//! driver's name is held against the same bounds by [`Checked`].
+//!
 //! What loads runs with all rights of this process. Checks before loading tell good files from broken ones and known ones
 //! from unknown ones; they do not make a bad driver good.
 
@@ -28,9 +31,10 @@ mod sealed;
 mod signature;
 
 pub use crate::abi::host_side::Session;
+pub use crate::abi::values::Checked;
 pub use file::{FilePolicy, LibraryFile, read_safe, read_trusted};
-pub use library::{LoadedLibrary, load};
+pub use library::{LoadedLibrary, load, load_sealed};
 pub use lock::{Lock, LockError, Pin, Pinned};
 pub use refusal::Refusal;
-pub use sealed::COPY_PREFIX;
+pub use sealed::{COPY_PREFIX, SealedLibrary};
 pub use signature::{KeyError, KeyId, MAX_SIGNATURE_BYTES, PublicKeys, Trusted, Unsigned, signature_file};

@@ -36,6 +36,24 @@ pub(crate) trait Wire: Sized {
     fn from_wire(form: Self::Form) -> Result<Self>;
 }
 
+/// A value of a driver that came in by another way than the ABI.
+#[cfg(feature = "load")]
+pub trait Checked: Sized {
+    /// Holds it against the bounds of what crosses the ABI: texts are cut, and what is too much is an error with the code
+    /// `driver_contract_broken`.
+    ///
+    /// # Errors
+    /// The other side broke the contract.
+    fn checked(self) -> Result<Self>;
+}
+
+#[cfg(feature = "load")]
+impl<T: Wire> Checked for T {
+    fn checked(self) -> Result<Self> {
+        Self::from_wire(self.to_wire())
+    }
+}
+
 fn broken(what: impl std::fmt::Display) -> Error {
     Error::new(Class::Internal, CONTRACT_BROKEN, format!("the driver broke its contract: {what}"))
 }

@@ -18,7 +18,7 @@ use super::layout;
 use super::object::{host_api, root_symbol};
 use super::on_disk::OnDisk;
 use super::refusal::Refusal;
-use super::sealed::Sealed;
+use super::sealed::{Sealed, SealedLibrary};
 use crate::abi::DriverModuleRef;
 use crate::abi::host_side::{self, Session};
 use crate::description::Description;
@@ -51,9 +51,21 @@ impl fmt::Debug for LoadedLibrary {
 /// # Errors
 /// A [`Refusal`].
 pub fn load(file: &LibraryFile) -> Result<LoadedLibrary, Refusal> {
-    let description = file.description().clone();
+    load_copy(Copied::of(file)?, file.description().clone(), file.digest().clone())
+}
+
+/// The same from memory that is sealed already, such as another process gives.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn load_sealed(sealed: SealedLibrary) -> Result<LoadedLibrary, Refusal> {
+    let SealedLibrary { memory, description, digest } = sealed;
+    load_copy(Copied::Memory(memory), description, digest)
+}
+
+fn load_copy(copy: Copied, description: Description, digest: Digest) -> Result<LoadedLibrary, Refusal> {
     // Also in case of a refusal further down: code that ran once may have left pointers to itself.
-    let memory = ManuallyDrop::new(Copied::of(file)?);
+    let memory = ManuallyDrop::new(copy);
     // SAFETY: initializers of the library run here. They are trusted like all of its code; that the bytes are a
     // whole library of this machine was checked as they were read, and the seals keep them as they were, or a directory that
     // nobody else may use.
@@ -69,13 +81,7 @@ pub fn load(file: &LibraryFile) -> Result<LoadedLibrary, Refusal> {
         let module = unsafe { header.init_root_module_with_unchecked_layout::<DriverModuleRef>() };
         module.map_err(|e| Refusal::RootFailed { reason: e.to_string() })?
     };
-    Ok(LoadedLibrary {
-        module,
-        description,
-        digest: file.digest().clone(),
-        _library: library,
-        _memory: memory,
-    })
+    Ok(LoadedLibrary { module, description, digest, _library: library, _memory: memory })
 }
 
 impl LoadedLibrary {
@@ -106,15 +112,14 @@ enum Copied {
 }
 
 impl Copied {
-    /// A copy in sealed memory, or where there is none in the directory for it. Its name tells who looks at what is mapped
-    /// which bytes these are.
+    /// A copy in sealed memory, or where there is none in the directory for it.
     fn of(file: &LibraryFile) -> Result<Self, Refusal> {
-        let (name, digest) = (&file.description().name, file.digest());
-        let forbidden = match Sealed::copy(&format!("{name}-{}", digest.hex()), file.bytes()) {
+        let forbidden = match Sealed::copy(file) {
             Ok(memory) => return Ok(Self::Memory(memory)),
             Err(refusal) => refusal,
         };
         let directory = file.copies().ok_or(forbidden)?;
+        let (name, digest) = (&file.description().name, file.digest());
         OnDisk::copy(directory, name, digest, file.bytes()).map(Self::Disk)
     }
 

@@ -1,6 +1,7 @@
 //! What can be asked of a library by someone who has neither its source nor its registry.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -39,6 +40,7 @@ pub fn probe(library: &LoadedLibrary, values: &[(String, SecretString)]) -> Vec<
         connect: &connect,
         values: values.iter().cloned().chain(placeholders).collect(),
         plain_http: false,
+        patience: Duration::ZERO,
         script: &Script::new,
     };
     breaches.extend(Conduct::of_unknown(&subject, &Progress::default()).breaches);

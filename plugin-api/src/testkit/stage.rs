@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -18,6 +19,10 @@ use crate::host::{HostServices, LogLevel};
 
 /// More polls than any call of a test takes.
 const MAX_POLLS: usize = 20_000;
+/// Between looks at what goes on elsewhere.
+const LOOK: Duration = Duration::from_micros(100);
+/// How long a driver that runs elsewhere has between two polls of a call that is to be dropped: any time will do.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// What a registry does instead of answering.
 #[derive(Debug, Clone)]
@@ -42,6 +47,7 @@ pub(super) enum Ended<T> {
 pub(super) struct Stage {
     script: Script,
     rules: Rules,
+    patience: Duration,
     state: Mutex<State>,
 }
 
@@ -58,8 +64,8 @@ struct State {
 }
 
 impl Stage {
-    pub(super) fn new(script: Script, rules: Rules) -> Arc<Self> {
-        Arc::new(Self { script, rules, state: Mutex::default() })
+    pub(super) fn new(script: Script, rules: Rules, patience: Duration) -> Arc<Self> {
+        Arc::new(Self { script, rules, patience, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -110,11 +116,38 @@ impl Stage {
                 return Ended::With(answer);
             }
             self.turn();
-            if !woken.0.swap(false, Ordering::SeqCst) {
+            if !woken.0.swap(false, Ordering::SeqCst) && !self.is_woken(&woken) {
                 return Ended::Stuck;
             }
         }
         Ended::Endless
+    }
+
+    /// Whether a driver that runs elsewhere gets on.
+    fn is_woken(&self, woken: &Woken) -> bool {
+        self.comes_to_be(|| {
+            self.turn();
+            woken.0.swap(false, Ordering::SeqCst)
+        })
+    }
+
+    /// Whether that is so as soon as it can be expected. Nothing is expected of a driver that waits for an answer which is
+    /// never given.
+    pub(super) fn comes_to_be(&self, is_so: impl Fn() -> bool) -> bool {
+        let begun = Instant::now();
+        loop {
+            if is_so() {
+                return true;
+            }
+            let waits_for_ever = {
+                let state = self.state();
+                matches!(state.fault, Some(Fault::Never)) && !state.sent.is_empty()
+            };
+            if waits_for_ever || begun.elapsed() >= self.patience {
+                return false;
+            }
+            thread::sleep(LOOK);
+        }
     }
 
     /// Polls a call so many times and drops it. Whether it ended before.
@@ -124,6 +157,9 @@ impl Stage {
                 return true;
             }
             self.turn();
+            if !self.patience.is_zero() {
+                thread::sleep(MOMENT);
+            }
         }
         false
     }

@@ -1,6 +1,7 @@
 //! A driver under test: how it is connected, and its calls as text.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use regent_oci::RepositoryName;
 use regent_transport::BoxFuture;
@@ -25,6 +26,9 @@ pub(super) struct Subject<'a> {
     pub(super) connect: Connect<'a>,
     pub(super) values: Vec<(String, SecretString)>,
     pub(super) plain_http: bool,
+    /// How long another thread or process, in which the driver runs, has for what it does. None for one that runs in the
+    /// thread of the suite, which has done all it can when it was polled.
+    pub(super) patience: Duration,
     /// The registry, anew for each session.
     pub(super) script: &'a dyn Fn() -> Script,
 }
@@ -46,7 +50,7 @@ impl Subject<'_> {
     pub(super) fn connect(&self, settings: Settings) -> (Arc<Stage>, Result<Arc<dyn DynDriver>>) {
         let script = (self.script)();
         let rules = Rules::new(&self.about, &settings, &script);
-        let stage = Stage::new(script, rules);
+        let stage = Stage::new(script, rules, self.patience);
         let driver = (self.connect)(settings, stage.clone());
         (stage, driver)
     }

@@ -17,6 +17,9 @@ use crate::load::{LibraryFile, LoadedLibrary, load};
 use crate::native::NativeDriver;
 use crate::settings::Settings;
 
+/// How long a driver that runs elsewhere has for what it does between two polls. Only one that hangs needs so long.
+const APART: Duration = Duration::from_secs(10);
+
 /// A driver with a connection and a registry that is scripted, for [`contract_tests!`](crate::contract_tests).
 #[derive(Debug, Clone)]
 pub struct Suite {
@@ -69,7 +72,7 @@ impl Suite {
         let connect = move |settings: Settings, host: Arc<dyn HostServices>| -> Result<Arc<dyn DynDriver>> {
             Ok(Arc::new(library.connect(&settings, host)?))
         };
-        let loaded = self.clone().conduct(about, connect);
+        let loaded = self.clone().conduct(about, Duration::ZERO, connect);
         let (linked, loaded) = match (self.conduct_of_linked(), loaded) {
             (Ok(linked), Ok(loaded)) => (linked, loaded),
             (Err(hung), _) | (_, Err(hung)) => return vec![hung],
@@ -79,21 +82,46 @@ impl Suite {
         breaches
     }
 
+    /// What the driver breaks where it runs on another thread, or in another process, and is called from here: all of the
+    /// same, and answers, requests or log lines that the linked driver does not have. How often and in which order it does
+    /// things may differ, since it is not known where a call is when it is dropped.
+    pub fn apart(
+        &self,
+        connect: impl Fn(Settings, Arc<dyn HostServices>) -> Result<Arc<dyn DynDriver>> + Send + 'static,
+    ) -> Vec<String> {
+        let apart = self.clone().conduct(self.driver.description(), APART, connect);
+        let (linked, apart) = match (self.conduct_of_linked(), apart) {
+            (Ok(linked), Ok(apart)) => (linked, apart),
+            (Err(hung), _) | (_, Err(hung)) => return vec![hung],
+        };
+        let once = |mut lines: Vec<String>| {
+            lines.sort();
+            lines.dedup();
+            lines
+        };
+        let mut breaches = apart.breaches;
+        breaches.extend(difference(&once(linked.transcript), &once(apart.transcript)));
+        breaches
+    }
+
     fn conduct_of_linked(&self) -> std::result::Result<Conduct, String> {
         let driver = self.driver;
-        self.clone().conduct(driver.description(), move |settings, host| driver.connect(settings, host))
+        let connect = move |settings, host| driver.connect(settings, host);
+        self.clone().conduct(driver.description(), Duration::ZERO, connect)
     }
 
     fn conduct(
         self,
         about: Description,
+        apart: Duration,
         connect: impl Fn(Settings, Arc<dyn HostServices>) -> Result<Arc<dyn DynDriver>> + Send + 'static,
     ) -> std::result::Result<Conduct, String> {
         let patience = self.patience;
         let work = move |progress: &Progress| {
             let Self { values, plain_http, registry, .. } = self;
             let connect: Connect<'_> = &connect;
-            Conduct::of(&Subject { about, connect, values, plain_http, script: &registry }, progress)
+            let subject = Subject { about, connect, values, plain_http, patience: apart, script: &registry };
+            Conduct::of(&subject, progress)
         };
         watched(work, patience)
     }

@@ -55,6 +55,15 @@ enum Command {
         #[arg(long, value_name = "NUMBER", hide = true, requires = "running_drivers")]
         crash_pipe: Option<i32>,
     },
+    /// The process of one driver; an agent starts it.
+    #[command(hide = true)]
+    DriverProcess {
+        /// The driver, for whoever looks at processes.
+        driver: String,
+        /// The most memory for data.
+        #[arg(long)]
+        memory_bytes: Option<u64>,
+    },
     /// Show the main job on a sample image: no registry, broker or network needed.
     Demo,
     /// List the repositories of a registry.
@@ -258,6 +267,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
+    // It has its own runtime, on the only thread that it begins with.
+    if let Command::DriverProcess { memory_bytes, .. } = command {
+        return Ok(crate::drivers::process::inside::run(memory_bytes)?);
+    }
     // What serves many uses all processors. A command does one thing, whose computing has threads of its own: the bytes
     // that it moves stay on one thread then, and wake no other.
     let mut builder = match command {
@@ -271,6 +284,7 @@ fn run(command: Command) -> Result<(), Failure> {
                 let parent = running_drivers.map(|running_drivers| Parent { running_drivers, crash_pipe });
                 Box::pin(serve(parent)).await
             }
+            Command::DriverProcess { .. } => Ok(()),
             Command::Demo => demo::run().await,
             Command::List(registry) => list::run(&registry).await,
             Command::Tags { repository, details, registry } => {

@@ -18,8 +18,10 @@ mod error;
 mod generations;
 mod index;
 mod info;
+mod isolation;
 mod libraries;
 mod loaded;
+pub(crate) mod process;
 mod services;
 mod session;
 mod sessions;
@@ -44,6 +46,7 @@ pub use decisions::{Change, FILE as DECISIONS, decide};
 pub use document::DriverDocument;
 pub use error::{Error, FileReason};
 pub use info::{DriverInfo, DriverState};
+pub use isolation::{Isolation, Isolations};
 pub(crate) use session::Session;
 pub(crate) use trust::read_lock;
 pub use trust::{KeysError, SignatureState, Trust, TrustPolicy, read_keys};
@@ -103,6 +106,8 @@ pub struct DriversConfig {
     pub crumbs: Option<Arc<Crumbs>>,
     /// A directory for copies of libraries, for machines without memory that can be sealed. It is made if it is needed.
     pub copies: Option<PathBuf>,
+    /// Which drivers run in processes of their own.
+    pub isolations: Isolations,
 }
 
 impl DriversConfig {
@@ -136,6 +141,7 @@ impl DriversConfig {
             documents: Documents::default(),
             crumbs: None,
             copies: None,
+            isolations: Isolations::default(),
         }
     }
 }
@@ -177,7 +183,8 @@ impl Drivers {
             index.add_native(*driver);
         }
         let sessions = Sessions::new(config.max_sessions, config.session_idle);
-        let libraries = Libraries::new(config.crumbs.clone(), config.copies.clone());
+        let libraries =
+            Libraries::new(config.crumbs.clone(), config.copies.clone(), config.isolations.clone());
         let shared = Shared {
             config,
             http,
@@ -243,6 +250,14 @@ impl Drivers {
             registry_type: registry_type.clone(),
             looked_at: Vec::new(),
         }))
+    }
+
+    /// Lets go of all sessions, and waits for the end of the drivers' own processes. For the end of the agent: a process of
+    /// a driver is killed with it otherwise.
+    pub async fn stop(&self) {
+        self.shared.sessions.forget_all();
+        let drivers = self.shared.libraries.all();
+        futures_util::future::join_all(drivers.iter().map(|driver| driver.bulkhead().stop())).await;
     }
 
     /// Every file looked at, loaded or not, with the reason. Reads the directories if they changed: blocking.
@@ -321,10 +336,21 @@ impl Shared {
     /// What an operator sees of an entry, with what is known since it was loaded.
     fn since_loaded(&self, entry: &Entry, mut info: DriverInfo) -> DriverInfo {
         let known = entry.key().and_then(|key| self.libraries.known(&key));
+        if let (Some(_), Some(description)) = (&info.file, &info.description) {
+            info.isolation = self.config.isolations.of(&description.name);
+        }
+        if let Some(Ok(driver)) = &known {
+            info.pid = driver.bulkhead().pid();
+            info.restarts = driver.bulkhead().replaced();
+        }
+        let hung = known.as_ref().and_then(|known| known.as_ref().ok()?.bulkhead().quarantined());
         info.state = match (known, info.state) {
             (_, state @ (DriverState::Disabled { .. } | DriverState::Quarantined { .. })) => state,
-            (Some(Ok(driver)), _) if driver.is_quarantined() => {
-                DriverState::Quarantined { reason: "it hung too often".to_owned(), since: None, until: None }
+            (Some(Ok(_)), state) if hung.is_some() => hung.map_or(state, |reason| DriverState::Quarantined {
+                reason,
+                since: None,
+                until: None,
+            }),
             }
             (Some(Ok(_)), DriverState::Ready) => match self.generations().kept(entry) {
                 Some(why) => DriverState::Retained { why: why.to_owned() },

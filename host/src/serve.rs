@@ -193,6 +193,7 @@ pub fn drivers_config(settings: &Settings, cache: Option<&DiskCache>) -> Result<
     config.egress = Arc::new(settings.egress.clone());
     config.call_timeout = settings.driver_timeout;
     config.removal_grace = settings.driver_removal_grace;
+    config.isolations = settings.driver_isolations.clone();
     config.token_services.clone_from(&settings.token_services);
     config.environment = Arc::new(environment);
     config.documents = cache.cloned().map(Documents::kept_in).unwrap_or_default();
@@ -318,7 +319,7 @@ pub async fn run_until(
     };
     let workers = Workers::start(settings.max_active_operations, parts);
 
-    let watching = drivers.clone();
+    let (watching, stopping) = (drivers.clone(), drivers.clone());
     let context = Context {
         drivers,
         queue: Arc::clone(&queue),
@@ -344,6 +345,7 @@ pub async fn run_until(
         workers.drain(grace).await;
     };
     tokio::join!(serving, working, watching);
+    stopping.stop().await;
     if let Err(error) = queue.stop().await {
         tracing::error!(%error, "the queue could not be closed; what is in it is read at the next start");
     }

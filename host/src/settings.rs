@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::crash_point::CrashPoint;
-use crate::drivers::Watch;
+use crate::drivers::{Isolations, Watch};
 use crate::http::{EgressLimit, InvalidEgress};
 use crate::jobs::LEASE;
 use crate::seal::KeySource;
@@ -84,6 +84,8 @@ pub struct Settings {
     pub driver_trust: DriverTrust,
     /// `REGENT_DRIVER_KEYS`: public keys, and paths of files with some.
     pub driver_keys: Vec<String>,
+    /// `REGENT_DRIVER_ISOLATION`, `REGENT_DRIVER_MEMORY`.
+    pub driver_isolations: Isolations,
     /// `REGENT_DRIVER_TIMEOUT`.
     pub driver_timeout: Duration,
     /// `REGENT_EGRESS`.
@@ -283,6 +285,7 @@ impl Settings {
             driver_bindings: read.bindings(),
             driver_trust: read.driver_trust(),
             driver_keys: read.driver_keys(),
+            driver_isolations: read.driver_isolations(),
             supervised: read.switch("REGENT_SUPERVISED"),
             driver_watch: read.driver_watch(),
             driver_quarantine: read

@@ -8,6 +8,8 @@ mod crash;
 mod live;
 #[path = "drivers/memory.rs"]
 mod memory;
+#[path = "drivers/process.rs"]
+mod process;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -126,8 +128,13 @@ async fn a_driver_dropped_in_serves_without_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_that_panics_or_hangs_does_not_stop_the_others() {
+    panics_and_hangs_are_contained("thread").await;
+}
+
+async fn panics_and_hangs_are_contained(isolation: &str) {
     let plugins = plugin_directory(&["fixture-panic", "fixture-stuck", "fixture-echo"]);
-    let agent = Agent::start(plugins.path(), &[("REGENT_DRIVER_TIMEOUT", "1s")]).await;
+    let environment = [("REGENT_DRIVER_TIMEOUT", "1s"), ("REGENT_DRIVER_ISOLATION", isolation)];
+    let agent = Agent::start(plugins.path(), &environment).await;
     let echo = Connection(json!({
         "type": "fixture-echo", "registryBase": "echo.example", "repositories": "a/b", "tags": "1",
     }));

@@ -7,13 +7,14 @@ use regent_tests::artifacts::workspace;
 
 /// Who may depend on whom among the workspace's own crates. A new edge is a change of design: it stands here, in
 /// `docs/architecture.md`, and nowhere by accident.
-const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("regent-oci", &[]),
     ("regent-transport", &[]),
     ("regent-distribution", &["regent-transport", "regent-oci"]),
     ("regent-scan", &["regent-oci"]),
     ("regent-report", &["regent-scan", "regent-oci"]),
     ("regent-plugin-api", &["regent-transport", "regent-oci"]),
+    ("regent-isolation", &["regent-plugin-api", "regent-transport", "regent-oci"]),
     ("regent-google", &["regent-plugin-api", "regent-distribution", "regent-transport", "regent-oci"]),
     (
         "regent-driver-*",
@@ -31,6 +32,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
             "regent-distribution",
             "regent-scan",
             "regent-report",
+            "regent-isolation",
             "regent-plugin-api",
         ],
     ),

@@ -178,6 +178,12 @@ pub const CODES: &[Code] = &[
         "Report it with the log around the request id; other drivers are not affected.",
     ),
     row(
+        "driver_crashed",
+        503,
+        "The driver's process is gone",
+        "Try again: it is started anew. If it stays, report the driver with the log; other drivers are not affected.",
+    ),
+    row(
         "driver_limit_exceeded",
         502,
         "The driver asks for too much",

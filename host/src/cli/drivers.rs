@@ -130,7 +130,11 @@ fn look_at(file: &Path) -> Result<DriverInfo, Failure> {
     if trust.policy == TrustPolicy::Pinned && directory != std::path::absolute(settings.plugin_dir()).ok() {
         trust.policy = TrustPolicy::Directory;
     }
-    Ok(Drivers::inspect(file, &trust))
+    let mut info = Drivers::inspect(file, &trust);
+    if let Some(description) = &info.description {
+        info.isolation = settings.driver_isolations.of(&description.name);
+    }
+    Ok(info)
 }
 
 /// The failure that a refused file is.

@@ -76,8 +76,14 @@ impl Failure {
 
     /// The exit code of an error of this class and code.
     fn number(class: Class, code: &str) -> u8 {
-        let of_a_driver =
-            ["driver_unknown", "driver_unavailable", "type_ambiguous", "driver_quarantined", "driver_wedged"];
+        let of_a_driver = [
+            "driver_unknown",
+            "driver_unavailable",
+            "type_ambiguous",
+            "driver_quarantined",
+            "driver_wedged",
+            "driver_crashed",
+        ];
         match class {
             _ if of_a_driver.contains(&code) => 6,
             Class::Authentication | Class::Denied => 3,

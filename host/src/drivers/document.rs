@@ -44,11 +44,24 @@ pub struct DriverDocument {
     /// Until when it is quarantined, where that ends by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+    /// Where its code runs: `thread` or `process`.
+    isolation: &'static str,
+    /// The number of its own process, while it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    /// How often its thread or its process was started anew, if it was.
+    #[serde(skip_serializing_if = "is_zero")]
+    restarts: u32,
     /// Who has signed it.
     signature: Signature,
     /// All that it says about itself: settings, egress, variables, abilities.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<Description>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(restarts: &u32) -> bool {
+    *restarts == 0
 }
 
 /// A driver's signature.
@@ -84,6 +97,9 @@ impl DriverDocument {
         ("reason?", "string"),
         ("since?", "time"),
         ("until?", "time"),
+        ("isolation", "string"),
+        ("pid?", "integer"),
+        ("restarts?", "integer"),
         ("signature", "object"),
         ("description?", "object"),
     ];
@@ -105,6 +121,9 @@ impl From<DriverInfo> for DriverDocument {
             reason: info.state.reason(),
             since: info.state.since().map(str::to_owned),
             until: info.state.until().map(str::to_owned),
+            isolation: info.isolation.as_str(),
+            pid: info.pid,
+            restarts: info.restarts,
             signature: Signature::from(&info.signature),
             description,
         }

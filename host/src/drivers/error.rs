@@ -86,7 +86,15 @@ pub enum Error {
         /// The driver's name.
         driver: String,
     },
-    /// The driver's thread hung too often, or its bytes are quarantined.
+    /// The driver's process has ended, with all sessions and calls in it.
+    #[error("the process of driver {driver} is gone: {how}")]
+    Crashed {
+        /// The driver's name.
+        driver: String,
+        /// How it has ended, e.g. `it crashed with SIGSEGV`.
+        how: String,
+    },
+    /// The driver's thread hung too often, its process ended too often, or its bytes are quarantined.
     #[error("driver {driver} {}", quarantine(why.as_deref(), until.as_deref()))]
     Quarantined {
         /// The driver's name.
@@ -113,6 +121,7 @@ impl Error {
             | Self::Exceeded { driver, .. }
             | Self::Busy { driver }
             | Self::Wedged { driver }
+            | Self::Crashed { driver, .. }
             | Self::Quarantined { driver, .. } => Some(driver),
         }
     }
@@ -122,7 +131,10 @@ impl Fault for Error {
     fn class(&self) -> Class {
         match self {
             Self::UnknownType { .. } | Self::Ambiguous { .. } => Class::Invalid,
-            Self::Unloadable { .. } | Self::Wedged { .. } | Self::Quarantined { .. } => Class::Unavailable,
+            Self::Unloadable { .. }
+            | Self::Wedged { .. }
+            | Self::Crashed { .. }
+            | Self::Quarantined { .. } => Class::Unavailable,
             Self::Call { error, .. } => error.class(),
             Self::TimedOut { .. } => Class::Timeout,
             Self::Busy { .. } | Self::Exceeded { .. } => Class::Limit,
@@ -137,7 +149,9 @@ impl Fault for Error {
             | Self::Exceeded { .. }
             | Self::Quarantined { .. } => Retry::Never,
             Self::Call { error, .. } => error.retry(),
-            Self::TimedOut { .. } | Self::Busy { .. } | Self::Wedged { .. } => Retry::Backoff,
+            Self::TimedOut { .. } | Self::Busy { .. } | Self::Wedged { .. } | Self::Crashed { .. } => {
+                Retry::Backoff
+            }
         }
     }
 
@@ -151,6 +165,7 @@ impl Fault for Error {
             Self::Exceeded { .. } => "driver_limit_exceeded",
             Self::Busy { .. } => "driver_busy",
             Self::Wedged { .. } => "driver_wedged",
+            Self::Crashed { .. } => "driver_crashed",
             Self::Quarantined { .. } => "driver_quarantined",
         }
     }
@@ -165,7 +180,8 @@ impl fmt::Display for FileReason {
 fn quarantine(why: Option<&str>, until: Option<&str>) -> String {
     match (why, until) {
         (None, _) => {
-            "hung too often and is out of use until its file changes or the agent is restarted".to_owned()
+            "hung or crashed too often and is out of use until its file changes or the agent is restarted"
+                .to_owned()
         }
         (Some(why), None) => format!("is quarantined until it is enabled: {why}"),
         (Some(why), Some(until)) => format!("is quarantined until {until}: {why}"),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use regent_oci::Digest;
 use regent_plugin_api::Description;
 
+use super::isolation::Isolation;
 use super::trust::SignatureState;
 
 /// One driver file, or a driver that is linked in.
@@ -20,6 +21,12 @@ pub struct DriverInfo {
     pub description: Option<Description>,
     /// Whether it serves.
     pub state: DriverState,
+    /// Where its code runs, or would.
+    pub isolation: Isolation,
+    /// The number of its own process, while it has one.
+    pub pid: Option<u32>,
+    /// How often its thread or its process was started anew.
+    pub restarts: u32,
 }
 
 /// Whether a driver serves, and why not.

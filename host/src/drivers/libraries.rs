@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use super::crumbs::Crumbs;
 use super::error::{Error, FileReason};
 use super::index::{Entry, Key, Source};
+use super::isolation::Isolations;
 use super::loaded::LoadedDriver;
 
 /// Libraries that one process loads. Each stays for ever, so this many upgrades need a restart.
@@ -21,6 +22,8 @@ pub(super) struct Libraries {
     crumbs: Option<Arc<Crumbs>>,
     /// Where they are copied to if there is no memory that can be sealed.
     copies: Option<PathBuf>,
+    /// Which of them run in processes of their own.
+    isolations: Isolations,
     // std, since it is held for a few instructions; the cells are awaited outside of it.
     loaded: Mutex<HashMap<Key, LoadCell>>,
 }
@@ -61,8 +64,12 @@ pub(super) const TOO_MANY: &str =
     "too many libraries were loaded since the start: restart the agent to have this one";
 
 impl Libraries {
-    pub(super) fn new(crumbs: Option<Arc<Crumbs>>, copies: Option<PathBuf>) -> Self {
-        Self { crumbs, copies, loaded: Mutex::default() }
+    pub(super) fn new(
+        crumbs: Option<Arc<Crumbs>>,
+        copies: Option<PathBuf>,
+        isolations: Isolations,
+    ) -> Self {
+        Self { crumbs, copies, isolations, loaded: Mutex::default() }
     }
 
     /// The driver of an entry, loaded now if it was not before.
@@ -89,6 +96,12 @@ impl Libraries {
         loaded.iter().filter(|(key, cell)| matches!(key, Key::Bytes(_)) && cell.initialized()).count()
     }
 
+    /// All that were loaded.
+    pub(super) fn all(&self) -> Vec<Arc<LoadedDriver>> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.values().filter_map(|cell| cell.get()?.as_ref().ok().cloned()).collect()
+    }
+
     /// The outer error is of the moment, the inner one of the library.
     async fn load(
         &self,
@@ -108,12 +121,13 @@ impl Libraries {
             _ => return Err(Unavailable::Replaced),
         };
         let name = file.description().name.clone();
-        let refusal = match LoadedDriver::load(file, self.crumbs.as_ref()).await {
+        let refusal = match LoadedDriver::load(file, &self.isolations, self.crumbs.as_ref()).await {
             Ok(Ok(driver)) => {
-                tracing::info!(driver = %name, version = %driver.description().version, "driver loaded");
+                let (version, isolation) = (&driver.description().version, driver.isolation().as_str());
+                tracing::info!(driver = %name, %version, isolation, "driver loaded");
                 return Ok(Ok(Arc::new(driver)));
             }
-            Ok(Err(refusal)) => refusal.to_string(),
+            Ok(Err(refusal)) => refusal,
             // Its initializers hang: another try would cost another thread.
             Err(error @ Error::TimedOut { .. }) => error.to_string(),
             Err(error) => return Err(Unavailable::Failed(error)),

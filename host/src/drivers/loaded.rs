@@ -1,14 +1,16 @@
-//! A driver whose code is in this process.
+//! A driver that can be called: its code is in this process, or in one of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use regent_plugin_api::load::{LibraryFile, LoadedLibrary, Refusal, load};
+use regent_plugin_api::load::{LibraryFile, LoadedLibrary, SealedLibrary, load};
 use regent_plugin_api::{Description, DynDriver, NativeDriver, Settings};
 
 use super::Error;
 use super::bulkhead::Bulkhead;
 use super::crumbs::{Crumbs, Note, Suspect};
+use super::isolation::{Isolation, Isolations};
+use super::process::Launch;
 use super::services::SharedServices;
 use super::session::Session;
 
@@ -26,17 +28,57 @@ pub(crate) struct LoadedDriver {
 enum Code {
     Library(Arc<LoadedLibrary>),
     Native(NativeDriver),
+    /// In the process that the bulkhead keeps.
+    Apart,
 }
 
 impl LoadedDriver {
-    /// Loads a library, on the driver's own thread: its initializers run.
+    /// Loads a library where it is to run: its initializers do.
     ///
     /// # Errors
-    /// The inner one: the library's refusal.
+    /// The inner one: why the library is refused.
     pub(super) async fn load(
         file: LibraryFile,
+        isolations: &Isolations,
         crumbs: Option<&Arc<Crumbs>>,
-    ) -> Result<Result<Self, Refusal>, Error> {
+    ) -> Result<Result<Self, String>, Error> {
+        match isolations.of(&file.description().name) {
+            Isolation::Thread => Self::load_here(file, crumbs).await,
+            Isolation::Process => Self::load_apart(&file, isolations).await,
+        }
+    }
+
+    /// Into a process of its own.
+    async fn load_apart(file: &LibraryFile, isolations: &Isolations) -> Result<Result<Self, String>, Error> {
+        let description = file.description().clone();
+        let library = match SealedLibrary::of(file) {
+            Ok(library) => library,
+            Err(refusal) => return Ok(Err(refusal.to_string())),
+        };
+        let bulkhead = Bulkhead::apart(Launch {
+            driver: description.name.clone(),
+            program: isolations.program.clone(),
+            library,
+            memory_bytes: isolations.memory_bytes,
+        });
+        let lane = bulkhead.lane()?;
+        let link = lane.link().cloned().unwrap_or_default();
+        let waiting = link.clone();
+        let loaded = bulkhead.run(&lane, LOAD_TIMEOUT, async move { waiting.ready().await }).await;
+        match (loaded, link.refusal()) {
+            (Ok(Err(reason)), _) | (Err(_), Some(reason)) => Ok(Err(reason)),
+            (Ok(Ok(())), _) => Ok(Ok(Self { description, code: Code::Apart, bulkhead })),
+            // Initializers that crash would do so again.
+            (Err(error @ Error::Crashed { .. }), None) => Ok(Err(error.to_string())),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Into this process, on the driver's own thread.
+    async fn load_here(
+        file: LibraryFile,
+        crumbs: Option<&Arc<Crumbs>>,
+    ) -> Result<Result<Self, String>, Error> {
         let description = file.description().clone();
         let suspect = Suspect {
             driver: description.name.clone(),
@@ -48,6 +90,7 @@ impl LoadedDriver {
         let bulkhead = Bulkhead::new(&description.name).noted(note);
         let lane = bulkhead.lane()?;
         let loaded = bulkhead.run(&lane, LOAD_TIMEOUT, async move { load(&file) }).await?;
+        let loaded = loaded.map_err(|refusal| refusal.to_string());
         Ok(loaded.map(|library| Self { description, code: Code::Library(Arc::new(library)), bulkhead }))
     }
 
@@ -68,9 +111,12 @@ impl LoadedDriver {
         &self.description.name
     }
 
-    /// Whether its thread hung too often.
-    pub(super) fn is_quarantined(&self) -> bool {
-        self.bulkhead.is_quarantined()
+    /// Where its code runs.
+    pub(super) fn isolation(&self) -> Isolation {
+        match self.code {
+            Code::Library(_) | Code::Native(_) => Isolation::Thread,
+            Code::Apart => Isolation::Process,
+        }
     }
 
     pub(super) fn bulkhead(&self) -> &Bulkhead {
@@ -84,12 +130,21 @@ impl LoadedDriver {
         services: SharedServices,
         deadline: Duration,
     ) -> Result<Session, Error> {
+        // One that crashes as soon as it runs shall not be started again and again without a pause.
+        let rest = self.bulkhead.rest();
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
         let lane = self.bulkhead.lane()?;
         let code = self.code.clone();
+        let link = lane.link().cloned().unwrap_or_default();
+        let declared = self.description.env.iter();
+        let variables = declared.filter_map(|name| Some((name.clone(), services.env(name)?))).collect();
         let connect = async move {
             let object: Arc<dyn DynDriver> = match code {
                 Code::Library(library) => Arc::new(library.connect(&settings, services)?),
                 Code::Native(driver) => driver.connect(settings, services)?,
+                Code::Apart => link.connect(settings, services, variables).await?,
             };
             Ok(object)
         };

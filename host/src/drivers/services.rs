@@ -141,7 +141,7 @@ struct Window {
 
 impl LogWindow {
     /// Whether one more line is written, and how many were not since the last one.
-    fn take(&self) -> Option<u64> {
+    pub(super) fn take(&self) -> Option<u64> {
         let now = Instant::now();
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let current = window.get_or_insert(Window { began: now, lines: 0, suppressed: 0 });

@@ -36,7 +36,7 @@ impl Session {
 
     /// Whether calls can still be made.
     pub(crate) fn is_alive(&self) -> bool {
-        !self.lane.is_given_up()
+        !self.lane.is_over()
     }
 
     /// One call: `f` makes the driver's future, on the driver's thread.

@@ -76,6 +76,12 @@ impl Sessions {
         theirs.into_iter().take(most).map(|k| k.connection.clone()).collect()
     }
 
+    /// Lets go of all sessions.
+    pub(super) fn forget_all(&self) {
+        let all = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(all);
+    }
+
     /// Lets go of all sessions of a driver. One that is in use ends with its last call.
     pub(super) fn forget(&self, driver: &Key) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

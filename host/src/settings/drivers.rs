@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{DriverTrust, Reader, parse};
-use crate::drivers::Watch;
+use crate::drivers::{Isolation, Isolations, Watch};
 
 impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
     pub(super) fn bindings(&mut self) -> BTreeMap<String, String> {
@@ -55,6 +55,25 @@ impl<L: Fn(&str) -> Option<String>> Reader<'_, L> {
                 .push(("REGENT_DRIVER_KEYS", "must be set where REGENT_DRIVER_TRUST is signed".to_owned()));
         }
         keys
+    }
+
+    pub(super) fn driver_isolations(&mut self) -> Isolations {
+        let read = self.parsed("REGENT_DRIVER_ISOLATION", |t| {
+            let mut isolations = Isolations::default();
+            for item in parse::list(t) {
+                let (name, word) = item.split_once('=').map_or((None, item.as_str()), |(n, w)| (Some(n), w));
+                let isolation = Isolation::of_word(word).filter(|_| name != Some("")).ok_or_else(|| {
+                    format!("must hold thread, process, or pairs such as harbor=process, not {item}")
+                })?;
+                match name {
+                    Some(name) => drop(isolations.named.insert(name.to_owned(), isolation)),
+                    None => isolations.others = isolation,
+                }
+            }
+            Ok(isolations)
+        });
+        let memory_bytes = self.parsed("REGENT_DRIVER_MEMORY", parse::positive);
+        Isolations { memory_bytes, ..read.unwrap_or_default() }
     }
 
     pub(super) fn driver_watch(&mut self) -> Watch {

@@ -149,6 +149,10 @@ pub const SETTINGS: &[Setting] = &[
         .default("10s", "a removal is often the first half of a replacement"),
     setting("REGENT_DRIVER_TIMEOUT", Kind::Duration, "How long one call of a driver may take.")
         .default("60s", "a slow registry with its retries"),
+    setting("REGENT_DRIVER_ISOLATION", Kind::List, "Where drivers run: `thread` or `process` for all, `driver=process` or `driver=thread` for one. A driver in a process of its own takes nothing down but itself.")
+        .default("thread", "a call has a shorter way"),
+    setting("REGENT_DRIVER_MEMORY", Kind::Bytes, "The most memory that a driver in a process of its own may take for data.")
+        .unset("as much as the agent may take"),
     setting("REGENT_SUPERVISED", Kind::Switch, "Runs the agent as a child process that is started anew when it crashes; the driver whose code ran is quarantined.")
         .default("false", "the orchestrator starts it anew, with the same drivers"),
     setting("REGENT_DRIVER_QUARANTINE", Kind::Duration, "How long a driver is out of use after it has crashed a supervised agent for the first time; twice as long after each further crash, up to a day.")

@@ -62,6 +62,28 @@ fn all_faults_are_reported_together_and_in_the_order_of_the_table() {
 }
 
 #[test]
+fn drivers_run_where_they_are_said_to_by_name_or_all_together() {
+    use crate::drivers::Isolation::{Process, Thread};
+    let rows = [
+        ("", [Thread, Thread]),
+        ("process", [Process, Process]),
+        ("acme=process", [Process, Thread]),
+        ("process, acme=thread", [Thread, Process]),
+        ("acme=process thread", [Process, Thread]),
+    ];
+    for (value, expected) in rows {
+        let settings = read(&[("REGENT_DRIVER_ISOLATION", value)]).unwrap();
+        assert_eq!(["acme", "oci"].map(|name| settings.driver_isolations.of(name)), expected, "{value}");
+    }
+    for value in ["acme", "acme=", "=process", "acme=container"] {
+        let error = read(&[("REGENT_DRIVER_ISOLATION", value)]).unwrap_err();
+        assert!(error.to_string().contains("REGENT_DRIVER_ISOLATION must hold"), "{error}");
+    }
+    let settings = read(&[("REGENT_DRIVER_MEMORY", "1048576")]).unwrap();
+    assert_eq!(settings.driver_isolations.memory_bytes, Some(1 << 20));
+}
+
+#[test]
 fn a_faulty_proxy_is_named_without_its_password() {
     for value in ["http://user:hunter2@:99999", "ftp://user:hunter2@proxy"] {
         let error = read(&[("HTTPS_PROXY", value)]).unwrap_err();

@@ -135,8 +135,15 @@ impl Load {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_is_upgraded_under_two_hundred_requests_a_second_and_none_fails() {
+    upgrades_fail_no_request("thread").await;
+}
+
+pub(crate) async fn upgrades_fail_no_request(isolation: &str) {
     let plugins = plugin_directory(&["fixture-echo"]);
-    let mut agent = agent_with_echo(plugins.path(), &[]).await;
+    let mut agent = agent_with_echo(plugins.path(), &[("REGENT_DRIVER_ISOLATION", isolation)]).await;
+    let pid = async |agent: &Agent| agent.get_with("/drivers", &[]).await.expect(200)[0]["pid"].as_u64();
+    let first = pid(&agent).await;
+    assert_eq!(first.is_some(), isolation == "process");
 
     // A call that is under way, and goes on over the change.
     let hold = plugins.path().join("hold");
@@ -169,6 +176,11 @@ async fn a_driver_is_upgraded_under_two_hundred_requests_a_second_and_none_fails
     assert_eq!(change(&agent, "upgraded").await, 3);
     // The first version was there already when it came back.
     assert_eq!(agent.metric("regent_driver_libraries").await, 2);
+    if let Some(first) = first {
+        assert_ne!(pid(&agent).await, Some(first));
+        let process = PathBuf::from(format!("/proc/{first}"));
+        agent.process().wait_until("the old process has ended", async || !process.exists()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::drivers::{DriverInfo, SignatureState};
+use crate::drivers::{DriverInfo, Isolation, SignatureState};
 
 /// One line: what it is, whether it serves, why not.
 pub(super) fn line(info: &DriverInfo) -> String {
@@ -26,6 +26,7 @@ pub(super) fn text(info: &DriverInfo) -> String {
     };
     row("file", &info.file.as_ref().map_or_else(|| "(built in)".to_owned(), |f| f.display().to_string()));
     row("state", &format!("{}{}", info.state.as_str(), why(info)));
+    row("runs", runs(info));
     if let Some(digest) = &info.digest {
         row("digest", &digest.to_string());
         row("signature", &signature(info));
@@ -50,6 +51,13 @@ pub(super) fn text(info: &DriverInfo) -> String {
         row("abilities", &d.capabilities.join(", "));
     }
     text
+}
+
+fn runs(info: &DriverInfo) -> &'static str {
+    match info.isolation {
+        Isolation::Thread => "on a thread of the agent",
+        Isolation::Process => "in a process of its own",
+    }
 }
 
 fn signature(info: &DriverInfo) -> String {

@@ -9,6 +9,7 @@ use super::{Entry, Snapshot};
 use crate::drivers::decisions::View;
 use crate::drivers::error::{Error, FileReason};
 use crate::drivers::info::{DriverInfo, DriverState};
+use crate::drivers::isolation::Isolation;
 
 /// How files are named: what stands between these names the driver.
 const PREFIX: &str = "libregent_driver_";
@@ -154,6 +155,9 @@ impl<'a> Choice<'a> {
                 Err(refused) => refused.description.as_deref().cloned(),
             },
             state,
+            isolation: Isolation::default(),
+            pid: None,
+            restarts: 0,
         }
     }
 

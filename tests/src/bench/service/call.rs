@@ -1,4 +1,5 @@
-//! What it costs to call a driver in its library: over the same driver linked in, and with the way to the driver's thread.
+//! What it costs to call a driver in its library: over the same driver linked in, with the way to the driver's thread, and
+//! with the one to its process.
 
 use std::process::Command;
 use std::time::Instant;
@@ -17,11 +18,18 @@ use super::caller::Caller;
 
 const ACROSS_LIMIT_US: f64 = 2.0;
 const HOP_LIMIT_US: f64 = 150.0;
+const PROCESS_LIMIT_US: f64 = 300.0;
 const CALLS: u32 = 5_000;
 
-/// Both.
+/// All of it.
 pub async fn measure(subject: &Subject) -> Vec<Target> {
-    vec![across(subject).await, with_the_hop(subject).await]
+    let on_a_thread = ("a request with one call of a driver, over one without", HOP_LIMIT_US);
+    let in_a_process = ("the same with the driver in a process of its own", PROCESS_LIMIT_US);
+    vec![
+        across(subject).await,
+        with_the_hop(subject, "thread", on_a_thread).await,
+        with_the_hop(subject, "process", in_a_process).await,
+    ]
 }
 
 /// `authorize` of the fixture driver, which does no I/O: on one thread, as a driver's thread calls it.
@@ -64,12 +72,13 @@ async fn microseconds(driver: &dyn DynDriver) -> f64 {
 }
 
 /// A request that needs one call of a driver, over one that needs none: with all that is done to find connection, driver and
-/// session, so it is more than the way to the driver's thread and back.
-async fn with_the_hop(subject: &Subject) -> Target {
+/// session, so it is more than the way to the driver's thread, or its process, and back.
+async fn with_the_hop(subject: &Subject, isolation: &str, (what, limit_us): (&str, f64)) -> Target {
     let plugins = tempfile::tempdir().unwrap();
     std::fs::copy(&subject.echo, plugins.path().join("libfixture_echo.so")).unwrap();
     let (command, data) = (Command::new(&subject.regent), tempfile::tempdir().unwrap());
-    let agent = Agent::start_by(command, plugins.path(), data, &[("LOG_LEVEL", "warn")]).await;
+    let environment = [("LOG_LEVEL", "warn"), ("REGENT_DRIVER_ISOLATION", isolation)];
+    let agent = Agent::start_by(command, plugins.path(), data, &environment).await;
     let mut connection = Connection::new("fixture-echo", "registry.example", "", "");
     connection.0["repositories"] = "team/app".into();
     connection.0["blob"] = manifest().into();
@@ -91,13 +100,7 @@ async fn with_the_hop(subject: &Subject) -> Target {
     let samples = samples.await.unwrap();
     let more = Sample::of(samples.iter().map(|(with, without)| with - without));
     let without = Sample::of(samples.iter().map(|(_, without)| *without));
-    Target::at_most(
-        "a request with one call of a driver, over one without",
-        HOP_LIMIT_US,
-        " µs",
-        more.median,
-        format!("{more:.0} µs, over {without:.0} µs"),
-    )
+    Target::at_most(what, limit_us, " µs", more.median, format!("{more:.0} µs, over {without:.0} µs"))
 }
 
 /// The manifest of an image without layers.

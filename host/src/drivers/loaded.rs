@@ -138,6 +138,12 @@ impl LoadedDriver {
         let lane = self.bulkhead.lane()?;
         let code = self.code.clone();
         let link = lane.link().cloned().unwrap_or_default();
+        if matches!(code, Code::Apart) {
+            // What it takes to start a process and to load the library is no part of a call's time.
+            let waiting = link.clone();
+            let loaded = self.bulkhead.run(&lane, LOAD_TIMEOUT, async move { waiting.ready().await }).await?;
+            loaded.map_err(|how| Error::Crashed { driver: self.name().to_owned(), how })?;
+        }
         let declared = self.description.env.iter();
         let variables = declared.filter_map(|name| Some((name.clone(), services.env(name)?))).collect();
         let connect = async move {

@@ -346,11 +346,8 @@ impl Shared {
         let hung = known.as_ref().and_then(|known| known.as_ref().ok()?.bulkhead().quarantined());
         info.state = match (known, info.state) {
             (_, state @ (DriverState::Disabled { .. } | DriverState::Quarantined { .. })) => state,
-            (Some(Ok(_)), state) if hung.is_some() => hung.map_or(state, |reason| DriverState::Quarantined {
-                reason,
-                since: None,
-                until: None,
-            }),
+            (Some(Ok(_)), state) if hung.is_some() => {
+                hung.map_or(state, |reason| DriverState::Quarantined { reason, since: None, until: None })
             }
             (Some(Ok(_)), DriverState::Ready) => match self.generations().kept(entry) {
                 Some(why) => DriverState::Retained { why: why.to_owned() },

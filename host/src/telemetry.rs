@@ -87,6 +87,11 @@ const DRIVER_CHANGES: Metric = metric(
     &["driver", "change"],
     "What became of drivers that served when their files changed: `upgraded`, `refused` (the old one serves on), `removed`",
 );
+const DRIVER_RESTARTS: Metric = metric(
+    "regent_driver_restarts_total",
+    &["driver"],
+    "Times that a driver's thread hung, or its own process ended, and was replaced or given up",
+);
 const CALLBACKS: Metric = metric(
     "regent_callbacks_total",
     &["outcome"],
@@ -161,6 +166,7 @@ pub struct Metrics {
     driver_calls: IntCounterVec,
     driver_libraries: IntGauge,
     driver_changes: IntCounterVec,
+    driver_restarts: IntCounterVec,
     callbacks: IntCounterVec,
     refusals: IntCounterVec,
     breakers_open: IntGaugeVec,
@@ -186,6 +192,7 @@ impl Metrics {
             driver_calls: counters(DRIVER_CALLS)?,
             driver_libraries: IntGauge::with_opts(opts(DRIVER_LIBRARIES))?,
             driver_changes: counters(DRIVER_CHANGES)?,
+            driver_restarts: counters(DRIVER_RESTARTS)?,
             callbacks: counters(CALLBACKS)?,
             refusals: counters(REFUSALS)?,
             breakers_open: IntGaugeVec::new(opts(BREAKERS_OPEN), BREAKERS_OPEN.labels)?,
@@ -206,6 +213,7 @@ impl Metrics {
         registry.register(Box::new(metrics.driver_calls.clone()))?;
         registry.register(Box::new(metrics.driver_libraries.clone()))?;
         registry.register(Box::new(metrics.driver_changes.clone()))?;
+        registry.register(Box::new(metrics.driver_restarts.clone()))?;
         registry.register(Box::new(metrics.callbacks.clone()))?;
         registry.register(Box::new(metrics.refusals.clone()))?;
         registry.register(Box::new(metrics.breakers_open.clone()))?;
@@ -265,6 +273,9 @@ impl Metrics {
         self.driver_libraries.set(i64::try_from(so_far.libraries).unwrap_or(i64::MAX));
         for (driver, change, count) in &so_far.changes {
             raise(&self.driver_changes.with_label_values(&[driver.as_str(), change]), *count);
+        }
+        for (driver, count) in &so_far.restarts {
+            raise(&self.driver_restarts.with_label_values(&[driver.as_str()]), *count);
         }
     }
 
@@ -337,7 +348,12 @@ mod tests {
         metrics.failed("pull", "image_too_large");
         metrics.driver_call("harbor", "driver_panicked");
         let changes = vec![("harbor".to_owned(), "upgraded", 2)];
-        metrics.drivers(&DriverMetrics { libraries: 3, max_libraries: 64, changes });
+        metrics.drivers(&DriverMetrics {
+            libraries: 3,
+            max_libraries: 64,
+            changes,
+            restarts: vec![("quay".to_owned(), 1)],
+        });
         for delivered in [1, 4] {
             metrics.callbacks(DeliveryMetrics { delivered, retried: 0, failed: 0 });
         }
@@ -351,6 +367,7 @@ mod tests {
             "regent_callbacks_total{outcome=\"delivered\"} 4",
             "regent_driver_libraries 3",
             "regent_driver_changes_total{change=\"upgraded\",driver=\"harbor\"} 2",
+            "regent_driver_restarts_total{driver=\"quay\"} 1",
             "regent_driver_calls_total{driver=\"harbor\",outcome=\"driver_panicked\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -36,6 +36,15 @@ fn it_passes_the_check_of_drivers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_lists_a_real_registry_and_its_images_are_scanned() {
+    it_serves("thread").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_it_does_in_a_process_of_its_own() {
+    it_serves("process").await;
+}
+
+async fn it_serves(isolation: &str) {
     let login = Auth::Htpasswd { username: "robot".to_owned(), password: "s3cr3t".to_owned() };
     let (registry, sink, plugins) =
         (Registry::start(login).await, Sink::start().await, tempfile::tempdir().unwrap());
@@ -45,8 +54,11 @@ async fn it_lists_a_real_registry_and_its_images_are_scanned() {
     }
     sample(plugins.path());
     let (authority, callbacks) = (registry.authority(), sink.url());
-    let environment =
-        [("REGENT_INSECURE_REGISTRIES", authority.as_str()), ("BROKER_CLIENT_URL", callbacks.as_str())];
+    let environment = [
+        ("REGENT_INSECURE_REGISTRIES", authority.as_str()),
+        ("BROKER_CLIENT_URL", callbacks.as_str()),
+        ("REGENT_DRIVER_ISOLATION", isolation),
+    ];
     let agent = Agent::start(plugins.path(), &environment).await;
     let connection = |password: &str| {
         Connection(json!({

@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use regent_oci::{Digest, Reference, RepositoryName, Tag};
+use regent_plugin_api::bounds::{MAX_ANSWER_BODY_BYTES, MAX_LOG_BYTES};
 use regent_plugin_api::{
     Access, Authorization, BlobHandle, Content, DynDriver, Error, HostServices, LogLevel, Page, PageRequest,
     Result as CallResult, Settings, TagDetail, Validation,
 };
-use regent_transport::{BoxFuture, Class};
+use regent_transport::{BoxFuture, Class, Request, Response, TransportError};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::{oneshot, watch};
@@ -28,8 +29,16 @@ use crate::values::{Answer, Carried, Failure, broken, checked};
 const MAX_REQUESTS: usize = 128;
 /// Sessions that may be there at once, those included whose end the driver has not told of.
 const MAX_SESSIONS: usize = 4096;
-/// Longest log line that is taken from a driver, in bytes.
-const MAX_LINE_BYTES: usize = 8 << 10;
+
+/// What a call is made within, such as the count of its requests.
+pub trait Within: Send + Sync {
+    /// Sends a request that the driver has in this call.
+    fn send(
+        self: Arc<Self>,
+        services: &dyn HostServices,
+        request: Request,
+    ) -> BoxFuture<'_, Result<Response, TransportError>>;
+}
 
 /// The way to a driver in a process of its own. Cheap to clone.
 ///
@@ -43,23 +52,31 @@ struct Shared {
     state: Mutex<State>,
     ready: watch::Sender<Option<Result<(), String>>>,
     numbers: AtomicU64,
+    /// What the call is within that is made now.
+    current: fn() -> Option<Arc<dyn Within>>,
 }
 
 #[derive(Default)]
 struct State {
-    calls: HashMap<u64, oneshot::Sender<Result<Answer, Failure>>>,
+    calls: HashMap<u64, Call>,
     sessions: HashMap<u64, Arc<dyn HostServices>>,
     ping: Option<(u64, Instant)>,
     refusal: Option<String>,
     is_over: bool,
 }
 
-impl Default for Link {
-    fn default() -> Self {
-        let (ready, _) = watch::channel(None);
-        let (outbox, state) = (Outbox::new(), Mutex::default());
-        Self(Arc::new(Shared { outbox, state, ready, numbers: AtomicU64::new(0) }))
-    }
+/// A call that is waited for.
+struct Call {
+    answer: oneshot::Sender<Result<Answer, Failure>>,
+    within: Option<Arc<dyn Within>>,
+}
+
+/// A request of the driver.
+struct Asked {
+    request: u64,
+    session: u64,
+    call: Option<u64>,
+    ask: HttpRequest,
 }
 
 impl std::fmt::Debug for Link {
@@ -68,7 +85,21 @@ impl std::fmt::Debug for Link {
     }
 }
 
+impl Default for Link {
+    /// Calls are within nothing.
+    fn default() -> Self {
+        Self::new(|| None)
+    }
+}
+
 impl Link {
+    /// A way that leads nowhere yet. `current` is asked in each call, as the call begins, what it is within.
+    pub fn new(current: fn() -> Option<Arc<dyn Within>>) -> Self {
+        let (ready, _) = watch::channel(None);
+        let (outbox, state) = (Outbox::new(), Mutex::default());
+        Self(Arc::new(Shared { outbox, state, ready, numbers: AtomicU64::new(0), current }))
+    }
+
     /// Carries all that is said, until the other side ends or breaks the rules of the connection. After that every call fails.
     /// To be called once.
     ///
@@ -167,11 +198,11 @@ impl Link {
             if requests.len() < MAX_REQUESTS
                 && let Some(message) = frames.next()?
             {
-                if let Some((number, session, ask)) = self.hear(message, &mut waited_for) {
+                if let Some(asked) = self.hear(message, &mut waited_for) {
                     let (forget, forgotten) = oneshot::channel();
                     // A number that is used twice takes the place of the first.
-                    waited_for.insert(number, forget);
-                    requests.push(self.answer(number, session, ask, forgotten));
+                    waited_for.insert(asked.request, forget);
+                    requests.push(self.answer(asked, forgotten));
                 }
                 continue;
             }
@@ -188,12 +219,8 @@ impl Link {
         }
     }
 
-    /// One message. A request is returned, with its number and session.
-    fn hear(
-        &self,
-        message: ToAgent,
-        waited_for: &mut HashMap<u64, oneshot::Sender<()>>,
-    ) -> Option<(u64, u64, HttpRequest)> {
+    /// One message. A request is returned.
+    fn hear(&self, message: ToAgent, waited_for: &mut HashMap<u64, oneshot::Sender<()>>) -> Option<Asked> {
         match message {
             ToAgent::Ready => drop(self.0.ready.send_replace(Some(Ok(())))),
             ToAgent::Refused { reason } => {
@@ -204,13 +231,17 @@ impl Link {
             ToAgent::Answer { call, answer } => {
                 let waiting = self.0.state().calls.remove(&call);
                 // One that was cancelled has nobody who waits.
-                let _ = waiting.map(|waiting| waiting.send(answer));
+                if let Some(Call { answer: waiting, .. }) = waiting {
+                    let _ = waiting.send(answer);
+                }
             }
             ToAgent::Closed { session } => {
                 let services = self.0.state().sessions.remove(&session);
                 drop(services);
             }
-            ToAgent::Request { request, session, ask } => return Some((request, session, ask)),
+            ToAgent::Request { request, session, ask, call } => {
+                return Some(Asked { request, session, call, ask });
+            }
             ToAgent::Forget { request } => drop(waited_for.remove(&request)),
             ToAgent::Log { session, level, line } => {
                 let services = self.0.state().sessions.get(&session).cloned();
@@ -229,17 +260,21 @@ impl Link {
     }
 
     /// Sends a request of the driver, unless it is forgotten before it is answered.
-    async fn answer(
-        &self,
-        number: u64,
-        session: u64,
-        ask: HttpRequest,
-        forgotten: oneshot::Receiver<()>,
-    ) -> u64 {
-        let services = self.0.state().sessions.get(&session).cloned();
+    async fn answer(&self, asked: Asked, forgotten: oneshot::Receiver<()>) -> u64 {
+        let Asked { request: number, session, call, ask } = asked;
+        let (services, within) = {
+            let state = self.0.state();
+            let within = call.and_then(|call| state.calls.get(&call)?.within.clone());
+            (state.sessions.get(&session).cloned(), within)
+        };
         let sending = async {
             let services = services.ok_or_else(ended)?;
-            HttpAnswer::of(services.send(ask.take()?).await?).await
+            let request = ask.take()?;
+            let sending = match within {
+                Some(within) => within.send(&*services, request),
+                None => services.send(request),
+            };
+            HttpAnswer::of(sending.await?).await
         };
         let answer = tokio::select! {
             biased;
@@ -248,8 +283,7 @@ impl Link {
         };
         let frame = Frame::of(&ToDriver::Answer { request: number, answer }).or_else(|_| {
             let host = "the registry".to_owned();
-            let limit_bytes = crate::MAX_BODY_BYTES;
-            let failure = regent_transport::TransportError::TooLarge { host, limit_bytes };
+            let failure = TransportError::TooLarge { host, limit_bytes: MAX_ANSWER_BODY_BYTES };
             Frame::of(&ToDriver::Answer { request: number, answer: Err(failure.into()) })
         });
         if let Ok(frame) = frame {
@@ -268,7 +302,7 @@ impl Link {
             if state.is_over {
                 return Err(gone());
             }
-            state.calls.insert(call, answer);
+            state.calls.insert(call, Call { answer, within: (self.0.current)() });
         }
         let _cancel = Cancel { link: self, call };
         let frame = Frame::of(&message(call)).map_err(|_| {
@@ -315,13 +349,13 @@ impl Shared {
     }
 }
 
-fn ended() -> regent_transport::TransportError {
-    regent_transport::TransportError::Invalid { reason: "the session has ended".to_owned() }
+fn ended() -> TransportError {
+    TransportError::Invalid { reason: "the session has ended".to_owned() }
 }
 
 fn cut(mut line: String) -> String {
-    if line.len() > MAX_LINE_BYTES {
-        line.truncate(line.floor_char_boundary(MAX_LINE_BYTES));
+    if line.len() > MAX_LOG_BYTES {
+        line.truncate(line.floor_char_boundary(MAX_LOG_BYTES));
     }
     line
 }

@@ -1,13 +1,16 @@
 //! Frames: the length of a message in four bytes, the lowest first, and the message.
 
 use bytes::{Buf as _, BytesMut};
+use regent_plugin_api::bounds::MAX_ANSWER_BODY_BYTES;
 use secrecy::zeroize::Zeroize as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// The largest message, in bytes. A page of 100 000 names, the most that a driver may list, fits in.
-pub const MAX_FRAME_BYTES: usize = 64 << 20;
+/// The largest message, in bytes: an answer with the largest body and its headers. A page of 100 000 names, the most that a
+/// driver may list, takes less.
+pub const MAX_FRAME_BYTES: usize = 68 << 20;
+const _: () = assert!(MAX_FRAME_BYTES as u64 >= MAX_ANSWER_BODY_BYTES + (4 << 20));
 /// Bytes of the length.
 const PREFIX: usize = 4;
 /// Room for one read, unless more is known to come.

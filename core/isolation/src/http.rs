@@ -8,8 +8,6 @@ use regent_transport::{Body, Request, Response, TransportError, collect};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The largest body that a driver in a process of its own is given, in bytes: it has to fit into a frame.
-pub const MAX_BODY_BYTES: u64 = 48 << 20;
 /// Longest host, rule or reason of a failure, in bytes.
 const MAX_REASON_BYTES: usize = 512;
 
@@ -88,7 +86,7 @@ impl HttpRequest {
         request.headers = take(self.headers).ok_or_else(|| invalid("a header".to_owned()))?;
         request.body = self.body;
         request.timeout = self.timeout;
-        request.max_body_bytes = self.max_body_bytes.min(MAX_BODY_BYTES);
+        request.max_body_bytes = self.max_body_bytes;
         Ok(request)
     }
 }

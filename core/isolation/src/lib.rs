@@ -19,10 +19,9 @@ mod message;
 mod outbox;
 mod values;
 
-pub use agent_side::Link;
+pub use agent_side::{Link, Within};
 pub use driver_side::{Connect, serve};
 pub use frame::{Broken, MAX_FRAME_BYTES};
-pub use http::MAX_BODY_BYTES;
 #[doc(hidden)]
 pub use message::read_from_a_driver;
 

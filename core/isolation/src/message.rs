@@ -39,8 +39,8 @@ pub(crate) enum ToAgent {
     Answer { call: u64, answer: Result<Answer, Failure> },
     /// A session and all of its calls are gone.
     Closed { session: u64 },
-    /// The driver wants a request to be sent.
-    Request { request: u64, session: u64, ask: HttpRequest },
+    /// The driver wants a request to be sent, in a call that is to answer for it, if it is in one.
+    Request { request: u64, session: u64, ask: HttpRequest, call: Option<u64> },
     /// The driver does not wait for this request any more.
     Forget { request: u64 },
     /// A line for the log.

@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 
 use crate::frame::{Frame, Frames};
 use crate::message::{ToAgent, ToDriver};
-use crate::{Broken, Connect, Link, MAX_FRAME_BYTES, read_from_a_driver, serve};
+use crate::{Broken, Connect, Link, MAX_FRAME_BYTES, Within, read_from_a_driver, serve};
 
 const SETTINGS: [(&str, &str); 5] = [
     ("registryBase", "registry.example"),
@@ -85,23 +85,23 @@ impl HostServices for Timed {
     }
 }
 
-/// Both ends on threads of their own. Those end with the link's last clone and session.
 fn echo() -> Link {
-    let link = Link::default();
+    ends(Link::default(), || {
+        Ok(Box::new(|settings, host| {
+            let stage = STAGE.lock().unwrap().clone().unwrap();
+            fixture_echo::DRIVER.connect(settings, Arc::new(Timed { host, stage }))
+        }))
+    })
+}
+
+/// Both ends on threads of their own. Those end with the link's last clone and session.
+fn ends(link: Link, load: impl FnOnce() -> Result<Connect, String> + Send + 'static) -> Link {
     let running = link.clone();
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
     thread::spawn(move || {
-        runtime().block_on(async {
-            let load = || -> Result<Connect, String> {
-                Ok(Box::new(|settings, host| {
-                    let stage = STAGE.lock().unwrap().clone().unwrap();
-                    fixture_echo::DRIVER.connect(settings, Arc::new(Timed { host, stage }))
-                }))
-            };
-            serve(UnixStream::from_std(theirs).unwrap(), load).await
-        })
+        runtime().block_on(async { serve(UnixStream::from_std(theirs).unwrap(), load).await })
     });
     thread::spawn(move || {
         runtime().block_on(async { running.run(UnixStream::from_std(ours).unwrap()).await })
@@ -151,7 +151,7 @@ fn after_the_end_of_the_other_side_calls_fail_and_do_not_wait() {
 }
 
 /// A link whose other side is the test.
-async fn scripted() -> (Link, UnixStream, tokio::task::JoinHandle<Result<(), Broken>>) {
+fn scripted() -> (Link, UnixStream, tokio::task::JoinHandle<Result<(), Broken>>) {
     let link = Link::default();
     let (ours, theirs) = UnixStream::pair().unwrap();
     let running = link.clone();
@@ -179,7 +179,7 @@ async fn what_is_no_message_ends_the_connection() {
     ];
     for (case, bytes, expected) in rows {
         let outcome = local(async {
-            let (_link, mut theirs, run) = scripted().await;
+            let (_link, mut theirs, run) = scripted();
             theirs.write_all(&bytes).await.unwrap();
             drop(theirs);
             run.await.unwrap()
@@ -203,7 +203,7 @@ async fn a_length_that_is_announced_takes_no_memory() {
 #[tokio::test]
 async fn a_call_that_is_dropped_is_cancelled_and_a_session_is_closed_after_its_last_call() {
     local(async {
-        let (link, mut theirs, _run) = scripted().await;
+        let (link, mut theirs, _run) = scripted();
         let mut frames = Frames::default();
         let mut hear = async || loop {
             if let Some(message) = frames.next::<ToDriver>().unwrap() {
@@ -218,7 +218,6 @@ async fn a_call_that_is_dropped_is_cancelled_and_a_session_is_closed_after_its_l
             message = hear() => message,
         };
         assert!(matches!(message, ToDriver::Connect { call: 1, session: 0, .. }));
-        drop(hear);
         let connected = ToAgent::Answer { call: 1, answer: Ok(crate::values::Answer::Connected) };
         theirs.write_all(Frame::of(&connected).ok().unwrap().bytes()).await.unwrap();
         let driver = connecting.await.unwrap();
@@ -245,10 +244,36 @@ async fn a_call_that_is_dropped_is_cancelled_and_a_session_is_closed_after_its_l
     .await;
 }
 
+static WITHIN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Notes what was sent within the call.
+struct Noted;
+
+impl Within for Noted {
+    fn send(
+        self: Arc<Self>,
+        services: &dyn HostServices,
+        request: Request,
+    ) -> BoxFuture<'_, Result<Response, TransportError>> {
+        WITHIN.lock().unwrap().push(request.url.path().to_owned());
+        services.send(request)
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_sent_within_the_call_that_the_driver_is_in() {
+    let link = ends(Link::new(|| Some(Arc::new(Noted))), || {
+        Ok(Box::new(|settings, host| fixture_echo::DRIVER.connect(settings, host)))
+    });
+    let driver = link.connect(settings(), registry().shared(), Vec::new()).await.unwrap();
+    driver.validate().await.unwrap();
+    assert_eq!(*WITHIN.lock().unwrap(), ["/v2/"]);
+}
+
 #[tokio::test]
 async fn a_sign_of_life_is_asked_for_once_and_waited_for_until_it_comes() {
     local(async {
-        let (link, mut theirs, _run) = scripted().await;
+        let (link, mut theirs, _run) = scripted();
         assert_eq!(link.silent_for(), None);
         link.ping();
         link.ping();

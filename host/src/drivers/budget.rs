@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use regent_isolation::Within;
+use regent_plugin_api::HostServices;
 use regent_plugin_api::bounds::{
     MAX_ANSWER_BODY_BYTES, MAX_HEADER_BYTES, MAX_REQUEST_BODY_BYTES, MAX_REQUEST_HEADERS,
     MAX_REQUESTS_OF_A_CALL, MAX_URL_BYTES,
 };
-use regent_transport::Request;
+use regent_transport::{BoxFuture, Request, Response, TransportError};
 
 thread_local! {
     /// Of the call that is polled on this thread.
@@ -85,11 +87,22 @@ impl Budget {
     }
 
     /// A call's future, which spends from this budget.
-    pub(super) fn spent_by<F: Future + Send + 'static>(
+    pub(super) fn spent_by<F: Future + Send>(
         self: Arc<Self>,
         call: F,
-    ) -> impl Future<Output = F::Output> + Send + 'static {
+    ) -> impl Future<Output = F::Output> + Send {
         Spending { budget: self, call: Box::pin(call) }
+    }
+}
+
+/// The driver of a call may be in a process of its own, and its requests come from there.
+impl Within for Budget {
+    fn send(
+        self: Arc<Self>,
+        services: &dyn HostServices,
+        request: Request,
+    ) -> BoxFuture<'_, Result<Response, TransportError>> {
+        Box::pin(self.spent_by(services.send(request)))
     }
 }
 

@@ -17,13 +17,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use regent_isolation::Link;
+use regent_isolation::{Link, Within};
 use regent_plugin_api::{Error as CallError, PANICKED};
 use regent_transport::{BoxFuture, Class};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::Error;
+use super::budget::Budget;
 use super::crumbs::{Crumb, Note};
 use super::process::{self, Launch, Life};
 
@@ -57,6 +58,8 @@ pub(super) struct Bulkhead {
 struct State {
     lane: Option<Arc<Lane>>,
     replaced: u32,
+    /// The same since the start, whatever came after.
+    replaced_in_all: u64,
     /// How the last process has ended, and when the next may be started.
     ended: Option<(String, Instant)>,
 }
@@ -156,6 +159,11 @@ impl Bulkhead {
     /// How often its thread or process was replaced since one has started well.
     pub(super) fn replaced(&self) -> u32 {
         self.state().replaced
+    }
+
+    /// How often its thread or process was replaced, or given up, since the start.
+    pub(super) fn replaced_in_all(&self) -> u64 {
+        self.state().replaced_in_all
     }
 
     /// Lets the thread end with the last session on it. A session after that starts another.
@@ -309,7 +317,7 @@ impl Bulkhead {
                     state.count(apart.life.age());
                     apart.life.condemn();
                 }
-                None => state.replaced += 1,
+                None => state.count(Duration::ZERO),
             }
             self.told(state.replaced, "the driver hung");
         }
@@ -318,12 +326,13 @@ impl Bulkhead {
 }
 
 impl State {
-    /// One process more that has not ended well, at this age.
+    /// One thread or process more that has not ended well, at this age where that is known.
     fn count(&mut self, age: Duration) {
         if age >= WELL {
             self.replaced = 0;
         }
         self.replaced += 1;
+        self.replaced_in_all += 1;
     }
 }
 
@@ -340,8 +349,8 @@ impl Lane {
             ),
         };
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let apart =
-            launch.map(|launch| (launch, Apart { link: Link::default(), life: Arc::new(Life::new(driver)) }));
+        let apart = launch
+            .map(|launch| (launch, Apart { link: Link::new(within), life: Arc::new(Life::new(driver)) }));
         // No timers and no I/O for a driver: what it needs of these, its host does on the main runtime.
         let runtime = if apart.is_some() { runtime.enable_all().build() } else { runtime.build() };
         let runtime = runtime.map_err(|e| failed(&e))?;
@@ -405,6 +414,11 @@ impl Lane {
             std::mem::forget(job);
         }
     }
+}
+
+/// What a call is within that is polled now.
+fn within() -> Option<Arc<dyn Within>> {
+    Budget::current().map(|budget| budget as Arc<dyn Within>)
 }
 
 async fn serve(mut jobs: mpsc::Receiver<Job>, beats: Arc<Beats>) {

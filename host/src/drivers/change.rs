@@ -3,6 +3,7 @@
 //! Requests see a change as one step from one view to the next. Sessions of the old generation are let go: those in use
 //! end with their last call, and only then is the driver's object dropped.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decisions::View;
@@ -26,6 +27,8 @@ pub struct DriverMetrics {
     pub max_libraries: usize,
     /// Driver, change, how often.
     pub changes: Vec<(String, &'static str, u64)>,
+    /// Driver, and how often its thread hung or its process ended.
+    pub restarts: Vec<(String, u64)>,
 }
 
 impl Drivers {
@@ -35,7 +38,17 @@ impl Drivers {
             libraries: self.shared.libraries.count(),
             max_libraries: MAX_LOADED,
             changes: self.shared.generations().changes(),
+            restarts: self.restarts(),
         }
+    }
+
+    fn restarts(&self) -> Vec<(String, u64)> {
+        let mut restarts = BTreeMap::new();
+        for driver in self.shared.libraries.all() {
+            // Generations of a driver are one driver here.
+            *restarts.entry(driver.name().to_owned()).or_default() += driver.bulkhead().replaced_in_all();
+        }
+        restarts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
     /// Looks at the files and makes what has to be made of it. Waits for new generations to be loaded.

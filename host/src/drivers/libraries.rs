@@ -64,11 +64,7 @@ pub(super) const TOO_MANY: &str =
     "too many libraries were loaded since the start: restart the agent to have this one";
 
 impl Libraries {
-    pub(super) fn new(
-        crumbs: Option<Arc<Crumbs>>,
-        copies: Option<PathBuf>,
-        isolations: Isolations,
-    ) -> Self {
+    pub(super) fn new(crumbs: Option<Arc<Crumbs>>, copies: Option<PathBuf>, isolations: Isolations) -> Self {
         Self { crumbs, copies, isolations, loaded: Mutex::default() }
     }
 

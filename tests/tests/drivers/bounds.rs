@@ -20,7 +20,8 @@ struct Scene {
 }
 
 impl Scene {
-    async fn set() -> Self {
+    /// `isolation` says where the driver runs that is too greedy.
+    async fn set(isolation: &str) -> Self {
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (seen, together) = (Arc::clone(&most), Arc::new(Barrier::new(bounds::MAX_REQUESTS_AT_ONCE)));
         let server = Server::start(move |request| {
@@ -40,7 +41,10 @@ impl Scene {
         .await;
         let plugins = plugin_directory(&["fixture-greedy", "fixture-echo"]);
         let authority = server.authority();
-        let agent = Agent::start(plugins.path(), &[("REGENT_INSECURE_REGISTRIES", &authority)]).await;
+        let isolation = format!("fixture-greedy={isolation}");
+        let environment =
+            [("REGENT_INSECURE_REGISTRIES", &*authority), ("REGENT_DRIVER_ISOLATION", &*isolation)];
+        let agent = Agent::start(plugins.path(), &environment).await;
         Self { agent, server, most, _plugins: plugins }
     }
 
@@ -54,7 +58,16 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_has_a_code_that_names_the_driver_and_the_bound() {
-    let scene = Scene::set().await;
+    too_much_has_a_code("thread").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_it_has_where_the_driver_runs_in_a_process_of_its_own() {
+    too_much_has_a_code("process").await;
+}
+
+async fn too_much_has_a_code(isolation: &str) {
+    let scene = Scene::set(isolation).await;
     let rows = [
         ("/list", "items", "driver_contract_broken", "100001 items on a page, at most 100000"),
         ("/list", "cursor", "driver_contract_broken", "a cursor of 8193 bytes, at most 8192"),
@@ -83,7 +96,16 @@ async fn what_is_too_much_has_a_code_that_names_the_driver_and_the_bound() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_wait_waits_and_what_is_only_text_is_cut() {
-    let scene = Scene::set().await;
+    waits_or_is_cut("thread").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_it_does_where_the_driver_runs_in_a_process_of_its_own() {
+    waits_or_is_cut("process").await;
+}
+
+async fn waits_or_is_cut(isolation: &str) {
+    let scene = Scene::set(isolation).await;
     let most = bounds::MAX_REQUESTS_AT_ONCE;
     let checked = scene.get("/systemcheck", "parallel").await;
     assert!(checked.text.contains(&format!("{} were answered", 4 * most)), "{}", checked.text);

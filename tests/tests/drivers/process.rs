@@ -216,6 +216,8 @@ async fn a_process_that_is_killed_from_outside_is_started_anew() {
     let second = told(&agent, "fixture-echo").await;
     assert_eq!((&second["restarts"], second["pid"] == first), (&json!(1), false), "{second}");
     ended(&mut agent, first).await;
+    let metrics = agent.get_with("/metrics", &[]).await.text;
+    assert!(metrics.contains("regent_driver_restarts_total{driver=\"fixture-echo\"} 1"), "{metrics}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod release;
 mod sbom;
 mod smoke;
 mod tree;
+mod verify;
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ pub(crate) struct Arguments {
     /// Make the image, and run what was made: out of the archive, and the image as a container would (as root).
     #[arg(long)]
     smoke: bool,
+    /// Build it all once more in other folders, and fail where a byte differs. Takes as long as building.
+    #[arg(long, conflicts_with = "from")]
+    verify: bool,
 }
 
 /// Builds, and writes archives beside.
@@ -61,6 +65,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     println!("written to {}", to.display());
     if let (true, Some(layout)) = (arguments.smoke, &layout) {
         smoke::run(&release, &packages, &archives, layout)?;
+    }
+    if arguments.verify {
+        verify::run(&packages, layout.is_some(), &to)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow};
 
@@ -29,8 +30,7 @@ fn fuzz(seconds: u32) -> Result<()> {
         targets.push(name.to_string_lossy().into_owned());
     }
     targets.sort();
-    let build = ["fuzz", "build", "-s", "none", "--fuzz-dir"];
-    command::run(tools::with_own_path(cargo()).args(build).arg(&folder))?;
+    command::run(cargo_fuzz("build").arg(&folder))?;
     // Each takes one core and the same time.
     let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
     for some in targets.chunks(at_once) {
@@ -46,16 +46,21 @@ fn fuzz(seconds: u32) -> Result<()> {
     Ok(())
 }
 
+/// Hardly optimized, since each target runs for a moment: all of them are built for longer than they run.
+fn cargo_fuzz(verb: &str) -> Command {
+    let mut command = tools::with_own_path(cargo());
+    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").args(["fuzz", verb, "-s", "none", "--fuzz-dir"]);
+    command
+}
+
 fn run_target(folder: &Path, target: &str, seconds: u32) -> Result<()> {
     let corpus = folder.join("corpus").join(target);
     std::fs::create_dir_all(&corpus)?;
     let seeds = folder.join("seeds").join(target);
-    command::run(
-        tools::with_own_path(cargo())
-            .args(["fuzz", "run", "-s", "none", "--fuzz-dir"])
-            .arg(folder)
-            .arg(target)
-            .args([corpus, seeds])
-            .args(["--", &format!("-max_total_time={seconds}"), "-max_len=65536", "-verbosity=0"]),
-    )
+    command::run(cargo_fuzz("run").arg(folder).arg(target).args([corpus, seeds]).args([
+        "--",
+        &format!("-max_total_time={seconds}"),
+        "-max_len=65536",
+        "-verbosity=0",
+    ]))
 }

@@ -11,8 +11,8 @@ use crate::command::{cargo, is_installed, run, workspace};
 /// Debian's packages of the servers that agents are killed beside, by the program that shows their presence.
 pub(crate) const SERVERS: [(&str, &str); 3] =
     [("docker-registry", "docker-registry"), ("nats-server", "nats-server"), ("ip", "iproute2")];
-/// What else the tests need, in the same way.
-const PACKAGES: [(&str, &str); 12] = [
+/// What else the tests need, and the count of instructions, in the same way.
+const PACKAGES: [(&str, &str); 13] = [
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("runc", "runc"),
@@ -23,6 +23,7 @@ const PACKAGES: [(&str, &str); 12] = [
     ("g++", "g++"),
     ("openssl", "openssl"),
     ("time", "time"),
+    ("valgrind", "valgrind"),
     ("mkfs.ext4", "e2fsprogs"),
     ("nsenter", "util-linux"),
 ];
@@ -200,10 +201,12 @@ pub(crate) fn install_auditable() -> Result<()> {
     install_crate("cargo-auditable", CARGO_AUDITABLE_VERSION)
 }
 
-/// A program of crates.io.
+/// A program of crates.io, unoptimized: what it does is small beside being built.
 fn install_crate(name: &str, version: &str) -> Result<()> {
     if is_installed(name) || folder().join("bin").join(name).is_file() {
         return Ok(());
     }
-    run(cargo().args(["install", "--locked", "--quiet", name, "--version", version, "--root"]).arg(folder()))
+    run(cargo()
+        .args(["install", "--locked", "--quiet", "--debug", name, "--version", version, "--root"])
+        .arg(folder()))
 }

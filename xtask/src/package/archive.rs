@@ -12,7 +12,7 @@ use super::tree::{Content, Tree, add_folder, gzip};
 use crate::command::workspace;
 
 /// The file with the digests of all others, as `sha256sum --check` takes it.
-const SUMS: &str = "SHA256SUMS";
+pub(super) const SUMS: &str = "SHA256SUMS";
 
 /// The licences of others, in archive and image.
 pub(super) const NOTICES: &str = "THIRD-PARTY.txt";

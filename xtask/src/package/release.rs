@@ -76,7 +76,7 @@ impl Release {
 }
 
 /// What git says of the source.
-fn git(question: &[&str]) -> Result<String> {
+pub(super) fn git(question: &[&str]) -> Result<String> {
     let output = Command::new("git")
         .current_dir(workspace())
         .args(question)

@@ -186,7 +186,8 @@
 //! A driver runs inside the host's process with all its rights. A panic is caught, in calls, in drops and in
 //! `connect`, and becomes an error with the code [`PANICKED`]. Nothing else is: **`abort`, `exit`, a stack overflow, a
 //! panic in a drop during unwinding, and memory corruption take the process down.** What a driver declares (egress,
-//! environment) is enforced for what goes through [`Host`], and is a promise for the rest.
+//! environment) is enforced for what goes through [`Host`], and is a promise for the rest. An operator may run a driver in a
+//! process of its own: what it does to that process it does to itself, and the kernel enforces what it declares.
 //!
 //! # Stability
 //!
@@ -201,6 +202,7 @@
 
 mod description;
 mod driver;
+pub mod egress;
 mod error;
 mod host;
 mod namespaces;
@@ -208,6 +210,7 @@ mod numbered;
 mod settings;
 
 mod abi;
+pub mod bounds;
 mod dyn_driver;
 mod export;
 mod guard;

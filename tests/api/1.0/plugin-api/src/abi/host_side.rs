@@ -18,15 +18,13 @@ use super::{
     WireEmpty, WireError, WireHost, WireHost_TO, WireRequest, WireResponse, WireTime, WireTransportError,
     WireVariable,
 };
+use crate::bounds::{CONTRACT_BROKEN, MAX_LOG_BYTES};
 use crate::driver::{Access, Authorization, BlobHandle, Content, Page, PageRequest, TagDetail, Validation};
 use crate::dyn_driver::DynDriver;
 use crate::error::{Error, Result};
 use crate::guard::{Guarded, Panicked, catch, drop_guarded};
 use crate::host::{HostServices, LogLevel};
 use crate::settings::Settings;
-
-/// Longest log line that is taken from a driver, in bytes.
-const MAX_LOG_BYTES: usize = 8 << 10;
 
 /// Calls the library's entry.
 pub(crate) fn connect(
@@ -211,7 +209,7 @@ impl DynDriver for Session {
             if bytes.len() > max_bytes {
                 return Err(Error::new(
                     Class::Internal,
-                    "driver_contract_broken",
+                    CONTRACT_BROKEN,
                     format!("the driver broke its contract: {} bytes, at most {max_bytes}", bytes.len()),
                 ));
             }

@@ -1,5 +1,6 @@
 //! Author types to wire types and back. Whatever comes in is checked again: the other side is another build.
 
+use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
 use abi_stable::std_types::{ROption, RResult, RString, RVec, Tuple2};
@@ -14,24 +15,15 @@ use super::{
     Ext, WireAccess, WireAuthorization, WireBlob, WireBytes, WireCheck, WireContent, WireDuration, WireEmpty,
     WireError, WireNames, WirePageRequest, WireTagDetail, WireTagDetails, WireTime, WireValidation, message,
 };
+use crate::bounds::{
+    CONTRACT_BROKEN, MAX_AUTHORIZATION_HEADERS, MAX_CHECKS, MAX_CURSOR_BYTES, MAX_DETAILS, MAX_HEADER_BYTES,
+    MAX_MEDIA_TYPE_BYTES, MAX_NAME_BYTES, MAX_PAGE_ITEMS, MAX_URL_BYTES,
+};
 use crate::driver::{
     Access, Authorization, BlobHandle, Check, Content, Cursor, Outcome, Page, PageRequest, TagDetail,
     Validation,
 };
 use crate::error::{Error, Result};
-
-/// Most items on a page: a registry's page has at most some thousands.
-const MAX_PAGE_ITEMS: usize = 100_000;
-/// Longest cursor, in bytes.
-const MAX_CURSOR_BYTES: usize = 8 << 10;
-/// Most headers of an authorization.
-const MAX_HEADERS: usize = 64;
-/// Most checks of a validation.
-const MAX_CHECKS: usize = 64;
-/// Most details of an error.
-const MAX_DETAILS: usize = 32;
-/// Longest code or name of a detail, in bytes.
-const MAX_NAME_BYTES: usize = 128;
 
 /// A value with a form on the wire.
 pub(crate) trait Wire: Sized {
@@ -45,8 +37,26 @@ pub(crate) trait Wire: Sized {
     fn from_wire(form: Self::Form) -> Result<Self>;
 }
 
+/// A value of a driver that came in by another way than the ABI.
+#[cfg(feature = "load")]
+pub trait Checked: Sized {
+    /// Holds it against the bounds of what crosses the ABI: texts are cut, and what is too much is an error with the code
+    /// `driver_contract_broken`.
+    ///
+    /// # Errors
+    /// The other side broke the contract.
+    fn checked(self) -> Result<Self>;
+}
+
+#[cfg(feature = "load")]
+impl<T: Wire> Checked for T {
+    fn checked(self) -> Result<Self> {
+        Self::from_wire(self.to_wire())
+    }
+}
+
 fn broken(what: impl std::fmt::Display) -> Error {
-    Error::new(Class::Internal, "driver_contract_broken", format!("the driver broke its contract: {what}"))
+    Error::new(Class::Internal, CONTRACT_BROKEN, format!("the driver broke its contract: {what}"))
 }
 
 /// Cuts text at a character's boundary.
@@ -193,8 +203,12 @@ fn take_cursor(cursor: ROption<RString>) -> Result<Option<Cursor>> {
 }
 
 fn bounded<T>(items: &RVec<T>, max: usize, what: &str) -> Result<()> {
-    if items.len() > max {
-        return Err(broken(format_args!("{} {what}, at most {max}", items.len())));
+    at_most(items.len(), max, what)
+}
+
+fn at_most(n: usize, max: usize, what: &str) -> Result<()> {
+    if n > max {
+        return Err(broken(format_args!("{n} {what}, at most {max}")));
     }
     Ok(())
 }
@@ -320,6 +334,29 @@ impl Wire for Access {
     }
 }
 
+thread_local! {
+    /// The endpoint that this thread has read last.
+    static LAST_ENDPOINT: RefCell<Option<Url>> = const { RefCell::new(None) };
+}
+
+/// Reads an endpoint. A driver gives the same one again and again, and parsing it would be a fifth of its call: of the one that
+/// was read last there is a copy.
+fn take_endpoint(text: &str) -> Result<Url> {
+    at_most(text.len(), MAX_URL_BYTES, "bytes of an endpoint")?;
+    let is_known = |last: &&Url| last.as_str() == text;
+    let known = LAST_ENDPOINT.try_with(|last| last.borrow().as_ref().filter(is_known).cloned());
+    if let Ok(Some(endpoint)) = known {
+        return Ok(endpoint);
+    }
+    let endpoint = Url::parse(text).map_err(|e| broken(format_args!("an endpoint: {e}")))?;
+    if !matches!(endpoint.scheme(), "http" | "https") || !endpoint.has_host() {
+        return Err(broken("an endpoint that is not http or https"));
+    }
+    // At its end a thread has no such place any more.
+    let _ = LAST_ENDPOINT.try_with(|last| last.replace(Some(endpoint.clone())));
+    Ok(endpoint)
+}
+
 impl Wire for Authorization {
     type Form = WireAuthorization;
 
@@ -334,11 +371,10 @@ impl Wire for Authorization {
     }
 
     fn from_wire(form: WireAuthorization) -> Result<Self> {
-        bounded(&form.headers, MAX_HEADERS, "headers")?;
-        let endpoint = Url::parse(&form.endpoint).map_err(|e| broken(format_args!("an endpoint: {e}")))?;
-        if !matches!(endpoint.scheme(), "http" | "https") || !endpoint.has_host() {
-            return Err(broken("an endpoint that is not http or https"));
-        }
+        bounded(&form.headers, MAX_AUTHORIZATION_HEADERS, "headers")?;
+        let bytes = form.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+        at_most(bytes, MAX_HEADER_BYTES, "bytes of headers")?;
+        let endpoint = take_endpoint(&form.endpoint)?;
         let headers = form.headers.into_iter().map(|h| message::take_header(h).map_err(broken));
         Ok(Self {
             endpoint,
@@ -363,6 +399,7 @@ impl Wire for Content {
 
     fn from_wire(form: WireContent) -> Result<Self> {
         bounded(&form.bytes, regent_oci::MAX_MANIFEST_BYTES, "bytes of a manifest")?;
+        at_most(form.media_type.len(), MAX_MEDIA_TYPE_BYTES, "bytes of a media type")?;
         Ok(Self { media_type: MediaType::new(&form.media_type), bytes: take_bytes(form.bytes) })
     }
 }

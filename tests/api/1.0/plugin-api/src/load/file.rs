@@ -42,6 +42,7 @@ pub struct LibraryFile {
     bytes: Bytes,
     digest: Digest,
     description: Description,
+    copies: Option<PathBuf>,
 }
 
 impl LibraryFile {
@@ -61,7 +62,18 @@ impl LibraryFile {
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, Refusal> {
         let description = object::describe(&bytes)?;
         let digest = Digest::sha256(&bytes);
-        Ok(Self { path: path.to_owned(), bytes: bytes.into(), digest, description })
+        Ok(Self { path: path.to_owned(), bytes: bytes.into(), digest, description, copies: None })
+    }
+
+    /// The same, to be copied to this private directory where there is no memory that can be sealed. The directory is made if
+    /// it is not there.
+    #[must_use]
+    pub fn with_copies_in(self, directory: Option<PathBuf>) -> Self {
+        Self { copies: directory, ..self }
+    }
+
+    pub(super) fn copies(&self) -> Option<&Path> {
+        self.copies.as_deref()
     }
 
     /// Where it was read from.

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::mem::ManuallyDrop;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use abi_stable::StableAbi;
@@ -15,8 +16,9 @@ use semver::Version;
 use super::file::LibraryFile;
 use super::layout;
 use super::object::{host_api, root_symbol};
+use super::on_disk::OnDisk;
 use super::refusal::Refusal;
-use super::sealed::Sealed;
+use super::sealed::{Sealed, SealedLibrary};
 use crate::abi::DriverModuleRef;
 use crate::abi::host_side::{self, Session};
 use crate::description::Description;
@@ -31,7 +33,7 @@ pub struct LoadedLibrary {
     digest: Digest,
     // Wakers, vtables and threads point into the code: neither is ever freed.
     _library: ManuallyDrop<Library>,
-    _memory: ManuallyDrop<Sealed>,
+    _memory: ManuallyDrop<Option<Sealed>>,
 }
 
 impl fmt::Debug for LoadedLibrary {
@@ -49,12 +51,26 @@ impl fmt::Debug for LoadedLibrary {
 /// # Errors
 /// A [`Refusal`].
 pub fn load(file: &LibraryFile) -> Result<LoadedLibrary, Refusal> {
-    let description = file.description().clone();
+    load_copy(Copied::of(file)?, file.description().clone(), file.digest().clone())
+}
+
+/// The same from memory that is sealed already, such as another process gives.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn load_sealed(sealed: SealedLibrary) -> Result<LoadedLibrary, Refusal> {
+    let SealedLibrary { memory, description, digest } = sealed;
+    load_copy(Copied::Memory(memory), description, digest)
+}
+
+fn load_copy(copy: Copied, description: Description, digest: Digest) -> Result<LoadedLibrary, Refusal> {
     // Also in case of a refusal further down: code that ran once may have left pointers to itself.
-    let memory = ManuallyDrop::new(Sealed::copy(&description.name, file.bytes())?);
+    let memory = ManuallyDrop::new(copy);
     // SAFETY: initializers of the library run here. They are trusted like all of its code; that the bytes are a
-    // whole library of this machine was checked as they were read, and the seals keep them as they were.
+    // whole library of this machine was checked as they were read, and the seals keep them as they were, or a directory that
+    // nobody else may use.
     let library = unsafe { Library::open(Some(memory.path()), RTLD_NOW | RTLD_LOCAL) };
+    let memory = ManuallyDrop::new(ManuallyDrop::into_inner(memory).loaded());
     let library = ManuallyDrop::new(library.map_err(|e| refused(&e))?);
     let module = if description.is_c() {
         c_module(&library, &description)?
@@ -65,13 +81,7 @@ pub fn load(file: &LibraryFile) -> Result<LoadedLibrary, Refusal> {
         let module = unsafe { header.init_root_module_with_unchecked_layout::<DriverModuleRef>() };
         module.map_err(|e| Refusal::RootFailed { reason: e.to_string() })?
     };
-    Ok(LoadedLibrary {
-        module,
-        description,
-        digest: file.digest().clone(),
-        _library: library,
-        _memory: memory,
-    })
+    Ok(LoadedLibrary { module, description, digest, _library: library, _memory: memory })
 }
 
 impl LoadedLibrary {
@@ -92,6 +102,40 @@ impl LoadedLibrary {
     /// What the driver returns; a panic of it has the code [`PANICKED`](crate::PANICKED).
     pub fn connect(&self, settings: &Settings, host: Arc<dyn HostServices>) -> error::Result<Session> {
         host_side::connect(self.module, settings, host)
+    }
+}
+
+/// What a library is loaded from.
+enum Copied {
+    Memory(Sealed),
+    Disk(OnDisk),
+}
+
+impl Copied {
+    /// A copy in sealed memory, or where there is none in the directory for it.
+    fn of(file: &LibraryFile) -> Result<Self, Refusal> {
+        let forbidden = match Sealed::copy(file) {
+            Ok(memory) => return Ok(Self::Memory(memory)),
+            Err(refusal) => refusal,
+        };
+        let directory = file.copies().ok_or(forbidden)?;
+        let (name, digest) = (&file.description().name, file.digest());
+        OnDisk::copy(directory, name, digest, file.bytes()).map(Self::Disk)
+    }
+
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Memory(memory) => memory.path().into(),
+            Self::Disk(copy) => copy.path().to_owned(),
+        }
+    }
+
+    /// It is mapped, or never will be: what has a name on the disk loses it.
+    fn loaded(self) -> Option<Sealed> {
+        match self {
+            Self::Memory(memory) => Some(memory),
+            Self::Disk(_) => None,
+        }
     }
 }
 

@@ -167,6 +167,12 @@ impl Scanner {
         }
     }
 
+    /// The same in a program that serves: layers are read when nobody waits for an answer.
+    #[must_use]
+    pub fn after_answers(self) -> Self {
+        Self { readers: Readers::last(), ..self }
+    }
+
     /// The same for results that match this release: the older one knows nothing of attestations, and they aren't read
     /// for it.
     #[must_use]

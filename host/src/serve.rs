@@ -289,6 +289,7 @@ pub async fn run_until(
         None => None,
     };
     let scanner = Scanner::new(Scanner::DEFAULT_CAPTURES_BYTES)
+        .after_answers()
         .matching(settings.compat)
         .reading_parts(settings.lazy_layers);
     let scanner = match (cache.clone().map(DiskCaptures::new), fleet) {

@@ -13,12 +13,27 @@ use std::time::Duration;
 use regent_scan::Buffers;
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 use tokio::sync::oneshot;
 
 use super::Error;
 
 /// What the kernel's scheduler takes from their weight (setpriority(2)): beside another thread they get a tenth.
 const NICE: i32 = 10;
+
+/// How far readers stand behind other threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Standing {
+    /// They get a tenth of what another thread gets that wants the processor.
+    #[default]
+    Behind,
+    /// They get what no other thread wants, and are interrupted as soon as one does (`SCHED_IDLE`, sched(7)). By their weight
+    /// alone they are not: one that runs may finish its slice of some milliseconds first.
+    Last,
+}
 /// How long one waits for the next layer before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -26,6 +41,7 @@ const IDLE: Duration = Duration::from_secs(10);
 #[derive(Clone, Default)]
 pub(super) struct Readers {
     idle: Arc<Mutex<Vec<Idle>>>,
+    standing: Standing,
 }
 
 /// A thread that has nothing to do.
@@ -39,6 +55,11 @@ type Job = Box<dyn FnOnce(&mut Buffers) -> Answer + Send>;
 type Answer = Box<dyn FnOnce() + Send>;
 
 impl Readers {
+    /// Those of a program that serves: whoever waits for an answer goes first.
+    pub(super) fn last() -> Self {
+        Self { standing: Standing::Last, ..Self::default() }
+    }
+
     /// Does something on one of them. It goes on when the future is dropped: what it reads from has to end.
     ///
     /// # Errors
@@ -67,15 +88,26 @@ impl Readers {
             },
         };
         let others = Arc::clone(&self.idle);
-        let body = move || work_off(job, &others);
+        let standing = self.standing;
+        let body = move || {
+            stand(standing);
+            work_off(job, &others);
+        };
         thread::Builder::new().name("reader".to_owned()).spawn(body).map(drop).map_err(|_| Error::Stopped)
+    }
+}
+
+/// Puts this thread behind others. Refused by some sandboxes; then it runs as any other thread.
+fn stand(standing: Standing) {
+    let _ = setpriority_process(Some(gettid()), NICE);
+    if standing == Standing::Last {
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
     }
 }
 
 /// A thread's life: the first job, then those that come while it waits among the idle ones.
 fn work_off(first: Job, idle: &Mutex<Vec<Idle>>) {
-    // Refused by some sandboxes; then it runs as any other thread.
-    let _ = setpriority_process(Some(gettid()), NICE);
     let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
     let (sender, jobs) = mpsc::sync_channel(1);
     let thread = thread::current().id();
@@ -119,6 +151,15 @@ mod tests {
             assert_eq!(readers.run(|_| thread::current().id()).await.unwrap(), first);
         }
         assert_ne!(own, first);
+    }
+
+    #[tokio::test]
+    async fn where_others_are_served_it_is_done_when_they_want_nothing() {
+        let (last, behind) = (Readers::last(), Readers::default());
+        let policy = |_: &mut Buffers| thread_priority::thread_schedule_policy().unwrap();
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        assert_eq!(last.run(policy).await.unwrap(), idle);
+        assert_ne!(behind.run(policy).await.unwrap(), idle);
     }
 
     #[tokio::test]

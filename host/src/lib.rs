@@ -37,3 +37,4 @@ pub mod shutdown;
 mod small_file;
 mod supervisor;
 pub mod telemetry;
+mod told_time;

@@ -13,6 +13,7 @@ use super::context::Context;
 use super::problem::Problem;
 use super::route::TagsPage;
 use super::wire;
+use crate::told_time;
 
 pub(super) async fn system_check(context: &Context, headers: &HeaderMap) -> Result<Answer, Problem> {
     let (registry, connection) = context.open(headers, None).await?;
@@ -73,7 +74,7 @@ pub(super) async fn tag_details(
         .map(|detail| wire::TagDetail {
             tag: detail.tag.to_string(),
             digest: detail.digest.to_string(),
-            last_pushed: detail.pushed.and_then(wire::timestamp),
+            last_pushed: detail.pushed.and_then(told_time::exact),
             size_bytes: detail.size_bytes,
         })
         .collect();

@@ -2,17 +2,16 @@
 //!
 //! Listings are plain arrays of text. Everything else is an object, whose fields may grow.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use regent_oci::{Descriptor, Document, ImageRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::problem::Problem;
 use crate::jobs::{self, OperationView, Outcome, Priority, State};
 use crate::registry::ResolvedImage;
+use crate::told_time;
 
 /// `GET /healthcheck`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -343,12 +342,12 @@ impl From<&OperationView> for Operation {
             registry_type: view.registry_type.clone(),
             correlation_id: view.correlation_id.clone(),
             state: view.state.as_str(),
-            accepted_at: timestamp(view.accepted_at),
-            since: since.and_then(timestamp),
+            accepted_at: told_time::exact(view.accepted_at),
+            since: since.and_then(told_time::exact),
             priority: view.priority.as_str(),
             attempts: view.attempts,
             cancelled: view.is_cancelled,
-            not_before: view.state.not_before().and_then(timestamp),
+            not_before: view.state.not_before().and_then(told_time::exact),
             last_failure,
             status: outcome.map(|o| if o.problem().is_some() { "failed" } else { "succeeded" }),
             summary: match outcome {
@@ -381,9 +380,4 @@ impl From<&jobs::Summary> for Summary {
             },
         }
     }
-}
-
-/// RFC 3339, in UTC.
-pub fn timestamp(at: SystemTime) -> Option<String> {
-    OffsetDateTime::from(at).format(&Rfc3339).ok()
 }

@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 
 use regent_oci::RepositoryName;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::{Failure, RegistryArgs, output, parts};
+use crate::told_time;
 
 pub(super) async fn run(
     repository: &RepositoryName,
@@ -18,7 +17,7 @@ pub(super) async fn run(
     let mut text = String::new();
     if details {
         for detail in registry.tag_details(repository).await? {
-            let pushed = detail.pushed.and_then(|at| OffsetDateTime::from(at).format(&Rfc3339).ok());
+            let pushed = detail.pushed.and_then(told_time::exact);
             let size = detail.size_bytes.map(|size| size.to_string());
             let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
             // Writing to a String can't fail.

@@ -9,12 +9,12 @@ use std::path::Path;
 
 use serde::Serialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use super::unwind::Frame;
 use crate::drivers::Suspect;
 use crate::settings::create_private_dir;
+use crate::told_time::in_seconds;
 
 /// The directory, in the data directory.
 const DIRECTORY: &str = "crashes";
@@ -68,7 +68,7 @@ impl Report {
         };
         let now = OffsetDateTime::now_utc();
         Self {
-            time: now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default(),
+            time: in_seconds(now),
             regent: env!("CARGO_PKG_VERSION"),
             how: how.to_owned(),
             thread,

@@ -15,11 +15,11 @@ use std::time::Duration;
 use regent_oci::Digest;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::info::DriverState;
 use crate::settings::create_private_dir;
 use crate::small_file;
+use crate::told_time::in_seconds;
 
 /// The file's name, in the data directory.
 pub const FILE: &str = "drivers.json";
@@ -134,7 +134,7 @@ impl Decisions {
         let quarantined = digest.and_then(|digest| self.quarantined.get(digest.as_str()));
         if let Some(decision) = quarantined.filter(|d| d.holds(now)) {
             let (reason, since) = (decision.reason.clone(), Some(decision.since.clone()));
-            let until = decision.ends.as_ref().map(|ends| told(ends.at));
+            let until = decision.ends.as_ref().map(|ends| in_seconds(ends.at));
             return Some(DriverState::Quarantined { reason, since, until });
         }
         let decision = self.disabled.get(driver)?;
@@ -149,7 +149,7 @@ impl Decisions {
         if now >= ends.at.saturating_add(signed(FORGOTTEN_AFTER)) {
             return None;
         }
-        let (times, ended, reason) = (ends.crashes, told(ends.at), &decision.reason);
+        let (times, ended, reason) = (ends.crashes, in_seconds(ends.at), &decision.reason);
         let reason = format!("quarantine {times} has ended at {ended}; at its last crash {reason}");
         Some(DriverState::OnTrial { reason, since: Some(ended) })
     }
@@ -166,7 +166,8 @@ impl Decisions {
     /// How many decisions were made or taken back.
     fn apply(&mut self, change: &Change, reason: &str, now: OffsetDateTime) -> usize {
         let reason = reason.chars().take(MAX_REASON).collect();
-        let decision = |file: &str| Decision { since: told(now), reason, file: file.to_owned(), ends: None };
+        let decision =
+            |file: &str| Decision { since: in_seconds(now), reason, file: file.to_owned(), ends: None };
         match change {
             Change::Disable { driver } => {
                 self.disabled.insert(driver.clone(), decision(""));
@@ -200,11 +201,6 @@ impl Decision {
     fn holds(&self, now: OffsetDateTime) -> bool {
         self.ends.as_ref().is_none_or(|ends| now < ends.at)
     }
-}
-
-/// A time as it is written and shown.
-fn told(time: OffsetDateTime) -> String {
-    time.replace_nanosecond(0).unwrap_or(time).format(&Rfc3339).unwrap_or_default()
 }
 
 /// Makes a decision, or takes some back, durably; running agents notice. Returns how many it was about.

@@ -20,6 +20,36 @@ use crate::token::{Exchange, TokenFlow, TokenService};
 /// The first request goes out bare and is challenged; what the challenge said is remembered, so that later ones carry
 /// their token or password at once. Tokens are kept for each scope and renewed at 90 % of their life or when the
 /// registry refuses one.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use regent_distribution::{Authenticator, Credentials, Endpoint, Freshness, Session};
+/// # use http::{StatusCode, header::{AUTHORIZATION, WWW_AUTHENTICATE}};
+/// # use regent_plugin_api::testkit::{Exchange, Script};
+///
+/// # futures_executor::block_on(async {
+/// # let challenge = "Bearer realm=\"https://auth.example.com/token\",service=\"acme\"";
+/// # let token = "https://auth.example.com/token?service=acme&scope=repository:team/app:pull";
+/// # let host = regent_plugin_api::Host::new(Script::new()
+/// #     .then(Exchange::get("https://registry.example.com/v2/").answer(StatusCode::UNAUTHORIZED, "{}")
+/// #         .answer_header(WWW_AUTHENTICATE, challenge))
+/// #     .then(Exchange::get(token).with_secret_header(AUTHORIZATION, "Basic cm9ib3Q6czNjcjN0")?
+/// #         .answer(StatusCode::OK, r#"{"token": "t0k3n", "expires_in": 300}"#))
+/// #     .then(Exchange::get("https://registry.example.com/v2/").with_secret_header(AUTHORIZATION, "Bearer t0k3n")?)
+/// #     .shared());
+/// let transport = Arc::new(host);
+/// let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+/// let credentials = Credentials::Basic { username: "robot".to_owned(), password: "s3cr3t".into() };
+/// // The registry's challenge names this host; to any other the password would not go.
+/// let authenticator = Authenticator::new(transport.clone(), &endpoint, credentials)
+///     .with_realm_host("auth.example.com");
+/// let session = Session::new(transport, endpoint, Arc::new(authenticator));
+/// let authorized = session.authorization(&"team/app".parse()?, Freshness::Cached).await?;
+/// assert_eq!(authorized.headers["authorization"], "Bearer t0k3n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub struct Authenticator {
     transport: Arc<dyn Transport>,
     host: String,

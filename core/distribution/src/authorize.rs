@@ -107,6 +107,19 @@ impl Authorized {
 }
 
 /// Headers that never change.
+///
+/// ```
+/// use http::{HeaderName, HeaderValue};
+/// use regent_distribution::{Ask, Authorizer, FixedHeaders, Scope};
+///
+/// # futures_executor::block_on(async {
+/// let key = (HeaderName::from_static("x-api-key"), HeaderValue::from_static("s3cr3t"));
+/// let headers = FixedHeaders::new("registry.example.com", [key]);
+/// let authorized = headers.authorize(&Scope::none(), Ask::Cached).await?;
+/// assert!(authorized.headers["x-api-key"].is_sensitive());
+/// # Ok::<(), regent_distribution::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct FixedHeaders {
     host: String,

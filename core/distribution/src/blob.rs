@@ -28,6 +28,22 @@ pub enum Verify {
 }
 
 /// Checks bytes against their descriptor as they come.
+///
+/// ```
+/// use regent_distribution::BlobVerifier;
+/// use regent_oci::{Descriptor, MediaType};
+///
+/// let descriptor = Descriptor::of(MediaType::OCI_CONFIG, b"{}"); // as a manifest has it
+/// let mut verifier = BlobVerifier::new("team/app".parse()?, descriptor.clone());
+/// verifier.update(b"{");
+/// verifier.update(b"}");
+/// verifier.finish()?;
+///
+/// let mut other = BlobVerifier::new("team/app".parse()?, descriptor);
+/// other.update(b"[]");
+/// assert!(other.finish().unwrap_err().to_string().contains("expected sha256:"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct BlobVerifier {
     digester: Digester,
@@ -71,6 +87,28 @@ impl BlobVerifier {
 ///
 /// Redirects are followed by the session's policy. When the connection breaks, the rest is asked for with `Range`, from
 /// the blob's own URL, since the signed one that it may have led to expires; so the reader sees one stream.
+///
+/// ```
+/// use regent_distribution::Verify;
+/// # use regent_distribution::{Credentials, Endpoint, Session};
+/// # use regent_oci::{Descriptor, MediaType};
+/// # use regent_plugin_api::testkit::{Exchange, Script};
+///
+/// # futures_executor::block_on(async {
+/// # let descriptor = Descriptor::of(MediaType::OCI_LAYER, b"a layer");
+/// # let url = format!("https://registry.example.com/v2/team/app/blobs/{}", descriptor.digest);
+/// # let script = Script::new().then(Exchange::get(&url).answer(http::StatusCode::OK, "a layer")).shared();
+/// # let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+/// # let session = Session::with_credentials(script, endpoint, Credentials::Anonymous);
+/// let mut stream = session.client("team/app".parse()?).blob(&descriptor, Verify::AtEnd);
+/// let mut layer = Vec::new();
+/// while let Some(chunk) = stream.chunk().await? {
+///     layer.extend_from_slice(&chunk); // not to be believed before the end
+/// }
+/// assert_eq!(layer, b"a layer");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct BlobStream {
     session: Session,

@@ -9,6 +9,17 @@ use crate::field::{Scanner, joined};
 const MAX_PARTS: usize = 32;
 
 /// One challenge.
+///
+/// ```
+/// use regent_distribution::Challenge;
+///
+/// let text = r#"Bearer realm="https://auth.example.com/token",service="registry.example.com", Basic realm="acme""#;
+/// let [Challenge::Bearer { realm, service, scope, .. }, Challenge::Basic { .. }] =
+///     &*Challenge::parse_text(text) else { panic!("two challenges") };
+/// assert_eq!(realm, "https://auth.example.com/token");
+/// assert_eq!(service.as_deref(), Some("registry.example.com"));
+/// assert_eq!(*scope, None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Challenge {

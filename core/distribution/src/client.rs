@@ -20,6 +20,24 @@ use crate::session::Session;
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Reads from one repository.
+///
+/// ```
+/// use regent_distribution::{Credentials, Endpoint, Session};
+/// use regent_oci::{MediaType, Reference};
+/// use regent_plugin_api::testkit::{Exchange, Script};
+///
+/// # futures_executor::block_on(async {
+/// let index = r#"{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}"#;
+/// let answer = Exchange::get("https://registry.example.com/v2/team/app/manifests/1.0");
+/// let script = Script::new().then(answer.answer(http::StatusCode::OK, index)).shared();
+/// let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+/// let session = Session::with_credentials(script, endpoint, Credentials::Anonymous);
+/// let manifest = session.client("team/app".parse()?).manifest(&Reference::Tag("1.0".parse()?)).await?;
+/// assert_eq!(manifest.media_type.as_str(), MediaType::OCI_INDEX);
+/// manifest.digest.verify(index.as_bytes())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client {
     session: Session,
@@ -152,6 +170,24 @@ impl Client {
     }
 
     /// A whole blob, verified, such as an image's configuration.
+    ///
+    /// ```
+    /// # use regent_distribution::{Credentials, Endpoint, Session};
+    /// use regent_oci::{Descriptor, MediaType};
+    /// # use regent_plugin_api::testkit::{Exchange, Script};
+    ///
+    /// # futures_executor::block_on(async {
+    /// let descriptor = Descriptor::of(MediaType::OCI_CONFIG, b"{}"); // as a manifest has it
+    /// # let url = format!("https://registry.example.com/v2/team/app/blobs/{}", descriptor.digest);
+    /// # let script = Script::new().then(Exchange::get(&url).answer(http::StatusCode::OK, "[]")).shared();
+    /// # let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+    /// # let session = Session::with_credentials(script, endpoint, Credentials::Anonymous);
+    /// let client = session.client("team/app".parse()?);
+    /// let changed = client.small_blob(&descriptor, 4 << 20).await; // the registry answers `[]`
+    /// assert!(matches!(changed, Err(regent_distribution::Error::DigestMismatch { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::TooLarge`] if the descriptor says that it has more than `max_bytes`; else as [`BlobStream::chunk`].

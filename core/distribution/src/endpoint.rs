@@ -53,6 +53,22 @@ impl Endpoint {
     /// dropped. `http://` is kept only if `plain_http` says that the operator allows it; with `plain_http` a text
     /// without a scheme is taken as `http://`, since that is what the operator said of this registry.
     ///
+    /// ```
+    /// use regent_distribution::{Endpoint, PathMeaning};
+    ///
+    /// let (nexus, _) =
+    ///     Endpoint::from_base("https://nexus.example.com/repository/docker/v2/", false, PathMeaning::ApiPrefix)?;
+    /// assert_eq!(nexus.ping().as_str(), "https://nexus.example.com/repository/docker/v2/");
+    ///
+    /// let (google, prefix) =
+    ///     Endpoint::from_base("us-docker.pkg.dev/project/repo", false, PathMeaning::RepositoryPrefix)?;
+    /// assert_eq!(google.url().as_str(), "https://us-docker.pkg.dev/");
+    /// assert_eq!(prefix, Some("project/repo".parse()?));
+    ///
+    /// assert!(Endpoint::from_base("http://registry.example.com", false, PathMeaning::ApiPrefix).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Endpoint`] with the rule that the text breaks.
     pub fn from_base(
@@ -145,6 +161,14 @@ impl Endpoint {
 
     /// The endpoint's URL with these path segments behind it, each percent-encoded as a segment: a `/` in one becomes
     /// `%2F`. An empty last one makes a trailing `/`. For a registry's own API.
+    ///
+    /// ```
+    /// # use regent_distribution::Endpoint;
+    /// let endpoint = Endpoint::new("https://gitlab.example.com/".parse()?)?;
+    /// let url = endpoint.below(["api", "v4", "projects", "team/app", "registry", "repositories"]);
+    /// assert_eq!(url.path(), "/api/v4/projects/team%2Fapp/registry/repositories");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn below<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -155,6 +179,14 @@ impl Endpoint {
 }
 
 /// Whether a repository is the prefix itself or below it. Everything is, if there is no prefix.
+///
+/// ```
+/// # use regent_distribution::is_within;
+/// let prefix = "project/repo".parse()?;
+/// assert!(is_within(&"project/repo/app".parse()?, Some(&prefix)));
+/// assert!(!is_within(&"project/repository".parse()?, Some(&prefix)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn is_within(repository: &RepositoryName, prefix: Option<&RepositoryName>) -> bool {
     prefix.is_none_or(|prefix| {
         repository

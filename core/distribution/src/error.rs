@@ -73,6 +73,17 @@ impl fmt::Display for RegistryCode {
 }
 
 /// What this crate's calls fail with. No message holds a secret, a query or a foreign body.
+///
+/// Who acts on an error looks at its class, not at its variant:
+///
+/// ```
+/// use regent_distribution::{Error, Subject};
+/// use regent_transport::{Class, Fault};
+///
+/// let error = Error::PermissionMissing { subject: Subject::Catalog, registry_code: None };
+/// assert_eq!((error.class(), error.code()), (Class::Denied, "permission_missing"));
+/// assert_eq!(error.to_string(), "the credentials do not permit reading the list of repositories");
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

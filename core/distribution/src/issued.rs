@@ -16,6 +16,40 @@ use crate::scope::Scope;
 use crate::token::{Token, TokenService};
 
 /// Whoever trades the credentials for a token.
+///
+/// ```
+/// use regent_distribution::{Error, IssuedToken, Issuer, Subject};
+/// use regent_transport::{BoxFuture, Request, Transport, collect};
+///
+/// /// The transport, and where the vendor logs in. A real one has a key here, and signs with it.
+/// struct Login<T>(T, url::Url);
+///
+/// impl<T: Transport> Issuer for Login<T> {
+///     fn issue(&self) -> BoxFuture<'_, Result<IssuedToken, Error>> {
+///         Box::pin(async {
+///             let response = self.0.send(Request::get(self.1.clone())).await?;
+///             let (host, subject, registry_code) = ("login.example.com".to_owned(), Subject::Token, None);
+///             match response.status.as_u16() {
+///                 200 => {}
+///                 401 => return Err(Error::CredentialsRejected { host, registry_code }),
+///                 _ => return Err(Error::UnexpectedStatus { subject, status: response.status, registry_code }),
+///             }
+///             let token = String::from_utf8_lossy(&collect(response.body).await?).into_owned();
+///             Ok(IssuedToken { secret: token.into(), life: None })
+///         })
+///     }
+/// }
+/// # use regent_distribution::{Ask, Authorizer, Endpoint, IssuedTokens, Scope};
+/// # use regent_plugin_api::testkit::{Exchange, Script};
+/// # let login = Exchange::get("https://login.example.com/token").answer(http::StatusCode::OK, "t0k3n");
+/// # let script = Script::new().then(login).shared();
+/// # let issuer = Login(regent_plugin_api::Host::new(script.clone()), "https://login.example.com/token".parse()?);
+/// # let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+/// # let tokens = IssuedTokens::new(script, endpoint, issuer);
+/// # let authorized = futures_executor::block_on(tokens.authorize(&Scope::none(), Ask::Cached))?;
+/// # assert_eq!(authorized.headers["authorization"], "Bearer t0k3n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Issuer: Send + Sync {
     /// Asks for a token.
     ///

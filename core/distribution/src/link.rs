@@ -12,6 +12,15 @@ const MAX_LINKS: usize = 32;
 pub(crate) const MAX_CURSOR_BYTES: usize = 4 << 10;
 
 /// One link of an answer.
+///
+/// ```
+/// use regent_distribution::Link;
+///
+/// let links = Link::parse_text(r#"</v2/_catalog?n=2&last=team%2Fapp>; rel="next", </v2/_catalog>; rel=first"#);
+/// assert_eq!(links[0].rel, ["next"]);
+/// assert_eq!(links[0].query(), Some("n=2&last=team%2Fapp"));
+/// assert_eq!(links[1].query(), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// The target as it was sent: absolute, relative, or with the wrong host.
@@ -79,6 +88,19 @@ fn parameters(scanner: &mut Scanner<'_>) -> Option<String> {
 /// Only the query, to be put on the path that was called. That survives a relative link, a foreign host or scheme
 /// from behind a proxy (Quay, GitLab), a path without its prefix (Artifactory) or with one too many (Nexus), and it
 /// leaves the other side no way to send us elsewhere.
+///
+/// ```
+/// use http::header::{HeaderMap, HeaderValue, LINK};
+/// use regent_distribution::{PageQuery, Subject, next_cursor};
+///
+/// // From behind a proxy that the registry does not know of.
+/// let link = HeaderValue::from_static("<http://10.0.0.7:5000/v2/_catalog?n=2&last=b>; rel=next");
+/// let headers = HeaderMap::from_iter([(LINK, link)]);
+/// let after = next_cursor(&headers, &Subject::Catalog)?;
+/// let next = PageQuery { n: Some(2), after }.on("https://registry.example.com/v2/_catalog".parse()?)?;
+/// assert_eq!(next.as_str(), "https://registry.example.com/v2/_catalog?n=2&last=b");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::AnswerInvalid`] if the link has no query, which would be the first page again, or an endless one.

@@ -21,6 +21,31 @@ impl Session {
     /// The page of this number, from 1, of `url` with `page` and `per_page` behind its query. Another one follows if there is
     /// a link with `rel="next"`, whatever it leads to.
     ///
+    /// ```
+    /// use regent_distribution::Subject;
+    /// # use http::header::LINK;
+    /// # use regent_distribution::{Credentials, Endpoint, Session};
+    /// # use regent_plugin_api::testkit::{Exchange, Script};
+    /// #[derive(serde::Deserialize)]
+    /// struct Project {
+    ///     path: String,
+    /// }
+    ///
+    /// # futures_executor::block_on(async {
+    /// # let page = Exchange::get("https://registry.example.com/api/v4/projects?per_page=100&page=1");
+    /// # let page = page.answer(http::StatusCode::OK, r#"[{"path": "team"}]"#);
+    /// # let page = page.answer_header(LINK, "<https://10.0.0.7/api/v4/projects?page=2>; rel=\"next\"");
+    /// # let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+    /// # let session = Session::with_credentials(Script::new().then(page).shared(), endpoint, Credentials::Anonymous);
+    /// let url = session.endpoint().below(["api", "v4", "projects"]);
+    /// let subject = Subject::Other("the list of projects".to_owned());
+    /// let page = session.numbered::<Project>(url, 1, 100, &subject).await?;
+    /// assert_eq!(page.elements[0].path, "team");
+    /// assert!(page.more); // so page 2 is asked for
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`Session::fetch_json`].
     pub async fn numbered<T: DeserializeOwned>(

@@ -17,6 +17,17 @@ use crate::scope::Scope;
 use crate::session::Session;
 
 /// Which page of a listing.
+///
+/// ```
+/// use regent_distribution::PageQuery;
+///
+/// let names = "https://registry.example.com/v2/_catalog";
+/// assert_eq!(PageQuery::first(100).on(names.parse()?)?.query(), Some("n=100"));
+/// // The mark of a place has all that the next page needs, the size as well.
+/// let query = PageQuery { n: Some(100), after: Some("n=100&last=team%2Fapp".to_owned()) };
+/// assert_eq!(query.on(names.parse()?)?.query(), Some("n=100&last=team%2Fapp"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PageQuery {
     /// How many items are wanted; `None` leaves it to the registry. Some truncate without notice when asked (Nexus),
@@ -67,6 +78,24 @@ impl Session {
     /// One page of the repositories (`GET /v2/_catalog`). `scope` is [`Scope::catalog`] with most registries and
     /// [`Scope::none`] with Quay.
     ///
+    /// ```
+    /// use http::header::LINK;
+    /// use regent_distribution::{Credentials, Endpoint, PageQuery, Scope, Session};
+    /// use regent_plugin_api::testkit::{Exchange, Script};
+    ///
+    /// # futures_executor::block_on(async {
+    /// let page = Exchange::get("https://registry.example.com/v2/_catalog?n=1")
+    ///     .answer(http::StatusCode::OK, r#"{"repositories": ["team/app"]}"#)
+    ///     .answer_header(LINK, "</v2/_catalog?n=1&last=team%2Fapp>; rel=\"next\"");
+    /// let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+    /// let session = Session::with_credentials(Script::new().then(page).shared(), endpoint, Credentials::Anonymous);
+    /// let page = session.catalog(&PageQuery::first(1), &Scope::catalog()).await?;
+    /// assert_eq!(page.items, ["team/app".parse()?]);
+    /// assert_eq!(page.next.as_deref(), Some("n=1&last=team%2Fapp"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::CatalogUnsupported`] where there is no such listing; [`Error::PermissionMissing`];
     /// [`Error::CursorInvalid`]; [`Error::PagingLoop`]; else as [`Session::send`].
@@ -101,6 +130,35 @@ impl Session {
     }
 
     /// One page of a repository's tags (`GET /v2/<name>/tags/list`).
+    ///
+    /// ```
+    /// use regent_distribution::PageQuery;
+    /// # use http::header::LINK;
+    /// # use regent_distribution::{Credentials, Endpoint, Session};
+    /// # use regent_plugin_api::testkit::{Exchange, Script};
+    ///
+    /// # futures_executor::block_on(async {
+    /// # let at = |query: &str| Exchange::get(&format!("https://registry.example.com/v2/team/app/tags/list?{query}"));
+    /// # let first = at("n=1").answer(http::StatusCode::OK, r#"{"tags": ["1.0"]}"#);
+    /// # let script = Script::new()
+    /// #     .then(first.answer_header(LINK, "</v2/team/app/tags/list?n=1&last=1.0>; rel=\"next\""))
+    /// #     .then(at("n=1&last=1.0").answer(http::StatusCode::OK, r#"{"tags": ["latest"]}"#));
+    /// # let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+    /// # let session = Session::with_credentials(script.shared(), endpoint, Credentials::Anonymous);
+    /// let (repository, mut query) = ("team/app".parse()?, PageQuery::first(1));
+    /// let mut tags = Vec::new();
+    /// loop {
+    ///     let page = session.tags(&repository, &query).await?;
+    ///     tags.extend(page.items);
+    ///     query.after = page.next;
+    ///     if query.after.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// assert_eq!(tags, ["1.0".parse()?, "latest".parse()?]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`]: unknown, hidden, or with some registries emptied; else as [`Session::catalog`].

@@ -12,6 +12,14 @@ use crate::error::{Error, Subject};
 ///
 /// Always: the credentials stay on scheme, host and port of the registry, nothing goes from HTTPS to HTTP, and only
 /// GET and HEAD are redirected.
+///
+/// ```
+/// use regent_distribution::{PrivateTargets, RedirectPolicy};
+///
+/// // The registry is public, and its storage is in the operator's own network. For `Session::with_redirects`.
+/// let policy = RedirectPolicy { private_targets: PrivateTargets::Allowed, ..RedirectPolicy::default() };
+/// assert_eq!(policy.max_hops, 5);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RedirectPolicy {
     /// The most redirects of one request.

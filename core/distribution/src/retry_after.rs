@@ -11,6 +11,19 @@ const REMAINING: &str = "x-ratelimit-remaining";
 /// How long the other side asks to wait: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), Docker Hub's
 /// `X-Retry-After` as Unix time, `RateLimit-Reset`, which is seconds with some and Unix time with others, and GitHub's
 /// `X-RateLimit-Reset` where nothing remains until then.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+/// use regent_distribution::retry_after;
+///
+/// let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600); // in a driver: `host.now()`
+/// let busy = |value| HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+/// assert_eq!(retry_after(&busy("30"), now), Some(Duration::from_secs(30)));
+/// assert_eq!(retry_after(&busy("Thu, 01 Jan 2026 00:01:00 GMT"), now), Some(Duration::from_secs(60)));
+/// assert_eq!(retry_after(&HeaderMap::new(), now), None);
+/// ```
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
     let standard = text(RETRY_AFTER.as_str()).and_then(|v| {

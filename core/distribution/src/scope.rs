@@ -7,6 +7,15 @@ use regent_oci::RepositoryName;
 /// A set of resource scopes such as `repository:team/app:pull`, in the order they are asked for.
 ///
 /// The order matters, since some servers read the first `scope` parameter only.
+///
+/// ```
+/// use regent_distribution::Scope;
+///
+/// assert_eq!(Scope::pull(&"team/app".parse()?).to_string(), "repository:team/app:pull");
+/// let metadata = Scope::of(["repository:team/app:metadata_read", "repository:team/app:pull"]);
+/// assert_eq!(metadata.iter().count(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Scope(Vec<String>);
 

@@ -25,6 +25,26 @@ use crate::scope::Scope;
 const UNSPECIFIED_WAIT: Duration = Duration::from_mins(1);
 
 /// A registry and the right to read from it. Cheap to clone; clones share their authorization.
+///
+/// ```
+/// use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+/// use regent_distribution::{Credentials, Endpoint, Session};
+/// use regent_plugin_api::testkit::{Exchange, Script};
+///
+/// # futures_executor::block_on(async {
+/// let ping = Exchange::get("https://registry.example.com/v2/");
+/// let bare = ping.clone().without_header(AUTHORIZATION).answer(http::StatusCode::UNAUTHORIZED, "{}");
+/// let script = Script::new() // a driver has a `Host` in its place
+///     .then(bare.answer_header(WWW_AUTHENTICATE, "Basic realm=\"acme\""))
+///     .then(ping.with_secret_header(AUTHORIZATION, "Basic cm9ib3Q6czNjcjN0")?)
+///     .shared();
+/// let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+/// let credentials = Credentials::Basic { username: "robot".to_owned(), password: "s3cr3t".into() };
+/// Session::with_credentials(script.clone(), endpoint, credentials).ping().await?;
+/// script.assert_finished();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Session {
     transport: Arc<dyn Transport>,
@@ -120,6 +140,27 @@ impl Session {
     /// Sends a request for `url` and parses the JSON of a 200, whatever its `Content-Type` says: ECR sends tags as
     /// `text/plain`. The headers are there for paging: see [`next_cursor`](crate::next_cursor).
     ///
+    /// ```
+    /// # use regent_distribution::{Credentials, Endpoint, Scope, Session, Subject};
+    /// # use regent_plugin_api::testkit::{Exchange, Script};
+    /// #[derive(serde::Deserialize)]
+    /// struct Project {
+    ///     name: String,
+    /// }
+    ///
+    /// # futures_executor::block_on(async {
+    /// # let answer = Exchange::get("https://registry.example.com/api/v1/projects");
+    /// # let script = Script::new().then(answer.answer(http::StatusCode::OK, r#"[{"name": "team", "id": 7}]"#)).shared();
+    /// # let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+    /// # let session = Session::with_credentials(script, endpoint, Credentials::Anonymous);
+    /// let url = session.endpoint().below(["api", "v1", "projects"]);
+    /// let subject = Subject::Other("the list of projects".to_owned());
+    /// let (projects, _headers): (Vec<Project>, _) = session.fetch_json(url, &Scope::none(), &subject).await?;
+    /// assert_eq!(projects[0].name, "team");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`Session::send`], and for any other status than 200.
     pub async fn fetch_json<T: DeserializeOwned>(
@@ -202,6 +243,22 @@ impl Session {
     ///
     /// If nothing is known of the registry yet, `/v2/` is asked for its challenge, and if that needs none, the
     /// repository's tags are: Artifactory, for one, serves the former to everyone.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use regent_distribution::{Endpoint, FixedHeaders, Freshness, Session};
+    ///
+    /// # futures_executor::block_on(async {
+    /// # let host = regent_plugin_api::Host::new(regent_plugin_api::testkit::Script::new().shared());
+    /// let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+    /// let headers = FixedHeaders::bearer("registry.example.com", &"s3cr3t".into())?;
+    /// let session = Session::new(Arc::new(host), endpoint, Arc::new(headers));
+    /// let authorized = session.authorization(&"team/app".parse()?, Freshness::Cached).await?;
+    /// assert_eq!(authorized.headers["authorization"], "Bearer s3cr3t");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`Session::send`].

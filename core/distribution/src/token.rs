@@ -288,6 +288,19 @@ fn life_hint(token: &str, now: SystemTime) -> Option<Duration> {
 
 /// What a JSON web token says of itself (RFC 7519), **unverified**: a hint for the one it was issued to, such as when to
 /// ask for the next one. `None` if it is none, or lacks a claim that `T` needs.
+///
+/// ```
+/// use regent_distribution::unverified_claims;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Claims {
+///     exp: u64,
+/// }
+///
+/// let token = "eyJhbGciOiJub25lIn0.eyJleHAiOjE3NjcyMjU2MDB9.";
+/// assert_eq!(unverified_claims(token).map(|claims: Claims| claims.exp), Some(1_767_225_600));
+/// assert!(unverified_claims::<Claims>("opaque").is_none());
+/// ```
 pub fn unverified_claims<T: DeserializeOwned>(token: &str) -> Option<T> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);

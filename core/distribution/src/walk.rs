@@ -23,6 +23,21 @@ impl Default for PageLimits {
 
 /// Walks a listing to its end with guards against one that has none. Works for any listing with opaque cursors: this
 /// crate's, and those of drivers.
+///
+/// ```
+/// use regent_distribution::{Error, PageLimits, Pages};
+///
+/// // Two pages, and a name that moved from the first to the second in between.
+/// let fetch = |cursor: Option<String>| async move {
+///     Ok::<_, Error>(match cursor {
+///         None => (vec!["a", "b"], Some("b".to_owned())),
+///         Some(_) => (vec!["b", "c"], None),
+///     })
+/// };
+/// let pages = Pages::new("the list of repositories", PageLimits::default(), |name: &&'static str| *name, fetch);
+/// assert_eq!(futures_executor::block_on(pages.collect())?, ["a", "b", "c"]);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Pages<K, F> {
     listing: String,
     limits: PageLimits,

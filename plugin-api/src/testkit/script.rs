@@ -14,6 +14,21 @@ use url::Url;
 use crate::host::{HostServices, LogLevel};
 
 /// A request that is expected, and its answer.
+///
+/// ```
+/// use regent_plugin_api::http::StatusCode;
+/// use regent_plugin_api::http::header::{AUTHORIZATION, LINK, RETRY_AFTER};
+/// use regent_plugin_api::testkit::Exchange;
+///
+/// let url = "https://registry.example.com/api/repositories?n=100";
+/// let page = Exchange::get(url)
+///     .with_secret_header(AUTHORIZATION, "Bearer s3cr3t")?
+///     .answer(StatusCode::OK, r#"["team/app"]"#)
+///     .answer_header(LINK, "</api/repositories?n=100&after=team/app>; rel=\"next\"");
+/// let bare = Exchange::get(url).without_header(AUTHORIZATION).answer(StatusCode::UNAUTHORIZED, "");
+/// let busy = Exchange::get(url).answer(StatusCode::TOO_MANY_REQUESTS, "").answer_header(RETRY_AFTER, "5");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Exchange {
     method: Method,
@@ -167,6 +182,30 @@ fn same_url(sent: &Url, expected: &str, any_query: bool) -> bool {
 /// A host for tests: answers requests from a script, strictly, and keeps what happened. Its clock stands still but for
 /// [`sleep`](Transport::sleep), which moves it on and returns at once. Build it, share it by `Arc`, and end the test with
 /// [`Script::assert_finished`].
+///
+/// ```
+/// use regent_plugin_api::Host;
+/// use regent_plugin_api::http::StatusCode;
+/// use regent_plugin_api::testkit::{Exchange, Script};
+/// # use regent_plugin_api::{Result, bytes::Bytes, transport::{Request, collect}, url::Url};
+/// # async fn read(host: &Host, url: &str) -> Result<Bytes> {
+/// #     Ok(collect(host.http(Request::get(Url::parse(url).unwrap())).await?.body).await?)
+/// # }
+///
+/// # futures_executor::block_on(async {
+/// let (token, names) = ("https://auth.example.com/token", "https://registry.example.com/names");
+/// let script = Script::new()
+///     .then(Exchange::get(token).answer(StatusCode::OK, "t0k3n")) // once, and in the order of such
+///     .always(Exchange::get(names).answer(StatusCode::OK, "team/app")) // any number of times, at any time
+///     .shared();
+/// let host = Host::new(script.clone()); // for a whole driver: `DRIVER.connect(settings, script.clone())`
+/// assert_eq!(read(&host, names).await?, "team/app");
+/// assert_eq!(read(&host, token).await?, "t0k3n");
+/// assert_eq!(script.requests().len(), 2);
+/// script.assert_finished();
+/// # Ok::<(), regent_plugin_api::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Default)]
 pub struct Script {
     variables: BTreeMap<String, String>,
@@ -226,6 +265,16 @@ impl Script {
     }
 
     /// Requests that were off the script, and why.
+    ///
+    /// ```
+    /// # use regent_plugin_api::{Host, testkit::{Exchange, Script}, transport::Request, url::Url};
+    /// let script = Script::new().always(Exchange::get("https://registry.example.com/api/tags")).shared();
+    /// let elsewhere = Request::get(Url::parse("https://registry.example.com/api/tag")?);
+    /// let answer = futures_executor::block_on(Host::new(script.clone()).http(elsewhere));
+    /// assert!(answer.is_err());
+    /// assert_eq!(script.objections(), ["GET https://registry.example.com/api/tag: no request was expected"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn objections(&self) -> Vec<String> {
         self.state().objections.clone()
     }

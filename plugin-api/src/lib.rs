@@ -158,7 +158,7 @@
 //! `cargo rustc --release --crate-type cdylib` makes `target/release/lib<crate>.so`: copy it into Regent's plugin
 //! directory. (`cargo build --release` makes it too, but leaves link-time optimization out where a crate is an `rlib` as
 //! well.) A driver is built with `panic = "unwind"`, Cargo's default. `opt-level = "s"`, `lto = "fat"`,
-//! `codegen-units = 1` and `strip = "symbols"` make it a few hundred kilobytes. It runs on the target triple that it was
+//! `codegen-units = 1` and `strip = "symbols"` make it less than a megabyte. It runs on the target triple that it was
 //! built for, with a C library not older than the one of the machine that built it; the compiler's version need not be
 //! the host's.
 //!

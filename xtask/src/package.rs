@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// Make the image, and run what was made: out of the archive, and the image as a container would (as root).
     #[arg(long)]
     smoke: bool,
-    /// Build it all once more in other folders, and fail where a byte differs. Takes as long as building.
+    /// Build it all once more in other folders, beside, and fail where a byte differs.
     #[arg(long, conflicts_with = "from")]
     verify: bool,
 }
@@ -48,6 +48,17 @@ pub(crate) struct Arguments {
 /// Builds, and writes archives beside.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let release = Release::of_source()?;
+    let is_image = arguments.image || arguments.smoke;
+    let again = if arguments.verify {
+        let platforms = arguments.target.iter().map(|triple| Platform::of_triple(triple));
+        let mut platforms = platforms.collect::<Result<Vec<_>>>()?;
+        if platforms.is_empty() {
+            platforms.push(Platform::here()?);
+        }
+        Some(verify::Again::start(&platforms, is_image)?)
+    } else {
+        None
+    };
     let packages = packages(arguments)?;
     let to = arguments.to.clone().unwrap_or_else(|| target().join("dist"));
     fs::create_dir_all(&to)?;
@@ -56,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         archives.push(archive::write(&release, package, &to)?);
     }
     let mut layout = None;
-    if arguments.image || arguments.smoke {
+    if is_image {
         let written = image::write(&release, &packages, &target().join("debian"), &to)?;
         sbom::write(&release, &packages, &written, &to)?;
         layout = Some(written);
@@ -66,8 +77,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if let (true, Some(layout)) = (arguments.smoke, &layout) {
         smoke::run(&release, &packages, &archives, layout)?;
     }
-    if arguments.verify {
-        verify::run(&packages, layout.is_some(), &to)?;
+    if let Some(again) = again {
+        again.compare(&packages, &to)?;
     }
     Ok(())
 }

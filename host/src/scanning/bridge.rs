@@ -5,6 +5,7 @@
 //! up ends its thread at the next read.
 
 use std::io::{self, BufRead, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
@@ -17,6 +18,9 @@ const PIECE_BYTES: usize = 128 << 10;
 /// A sender that has to wait does so until there is room for that many. Woken for each one, it would take the processor
 /// from the reading thread at every piece, when that thread is what everything waits for.
 const ROOM: usize = PIECES / 2;
+/// After so many bytes in a row a sender lets others of its thread have their turn, as requests that wait for their answers. On
+/// a fast network it would go on for two MiB, and so would each that comes before them.
+const TURN_BYTES: usize = 2 * PIECE_BYTES;
 
 enum Message {
     Bytes(Bytes),
@@ -24,7 +28,11 @@ enum Message {
 }
 
 /// The near end.
-pub(super) struct Feed(mpsc::Sender<Message>);
+pub(super) struct Feed {
+    messages: mpsc::Sender<Message>,
+    /// Bytes since the last turn of others.
+    in_a_row: AtomicUsize,
+}
 
 /// The far end, for a thread that may block.
 pub(super) struct Reader {
@@ -40,7 +48,10 @@ pub(super) struct ReaderGone;
 /// A channel for one layer.
 pub(super) fn bridge() -> (Feed, Reader) {
     let (sender, messages) = mpsc::channel(PIECES);
-    (Feed(sender), Reader { messages, current: Bytes::new(), ended: false })
+    (
+        Feed { messages: sender, in_a_row: AtomicUsize::new(0) },
+        Reader { messages, current: Bytes::new(), ended: false },
+    )
 }
 
 impl Feed {
@@ -48,11 +59,12 @@ impl Feed {
     pub(super) async fn give(&self, mut bytes: Bytes) -> Result<(), ReaderGone> {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
-            match self.0.try_send(Message::Bytes(piece)) {
+            self.take_turns(piece.len()).await;
+            match self.messages.try_send(Message::Bytes(piece)) {
                 Ok(()) => {}
                 Err(TrySendError::Closed(_)) => return Err(ReaderGone),
                 Err(TrySendError::Full(message)) => {
-                    let mut room = self.0.reserve_many(ROOM).await.map_err(|_| ReaderGone)?;
+                    let mut room = self.messages.reserve_many(ROOM).await.map_err(|_| ReaderGone)?;
                     if let Some(place) = room.next() {
                         place.send(message);
                     }
@@ -62,14 +74,22 @@ impl Feed {
         Ok(())
     }
 
+    async fn take_turns(&self, n_bytes: usize) {
+        let in_a_row = self.in_a_row.load(Ordering::Relaxed) + n_bytes;
+        self.in_a_row.store(in_a_row % TURN_BYTES, Ordering::Relaxed);
+        if in_a_row >= TURN_BYTES {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Whether [`give`](Self::give) would wait.
     pub(super) fn is_full(&self) -> bool {
-        self.0.capacity() == 0
+        self.messages.capacity() == 0
     }
 
     /// Says that this was all.
     pub(super) async fn end(self) -> Result<(), ReaderGone> {
-        self.0.send(Message::End).await.map_err(|_| ReaderGone)
+        self.messages.send(Message::End).await.map_err(|_| ReaderGone)
     }
 }
 

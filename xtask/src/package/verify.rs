@@ -9,58 +9,95 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::Package;
 use super::archive::{SUMS, hex};
+use super::platform::Platform;
 use super::release::git;
 use crate::command::{self, target, workspace};
 use crate::tools;
 
-/// Builds again, and compares.
-///
-/// # Errors
-/// When the source has changes that are not committed, and with the names of files that differ.
-pub(super) fn run(packages: &[Package], image: bool, to: &Path) -> Result<()> {
-    let changed = git(&["status", "--porcelain"])?;
-    if !changed.is_empty() {
-        bail!("what is built again is what is committed, and this is not:\n{changed}");
-    }
-    let folder = target().join("verify");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    let (source, built) = (folder.join("another/place/of/the/source"), folder.join("another-target"));
-    fs::create_dir_all(&source)?;
-    fs::create_dir_all(&built)?;
-    check_out(&source)?;
-    symlink(tools::folder(), source.join(".tools"))?;
+/// Names in the folder of the second build.
+const BUILT: &str = "another-target";
+const LOG: &str = "log";
 
-    let mut build = Command::new("cargo");
-    build.args(["xtask", "package"]).current_dir(&source);
-    build.env("CARGO_TARGET_DIR", &built).env("CARGO_HOME", another_home(&folder)?);
-    build.env("SOURCE_DATE_EPOCH", git(&["log", "-1", "--format=%ct"])?);
-    // The copy is not in git.
-    build.env("GIT_DIR", git(&["rev-parse", "--absolute-git-dir"])?);
-    for Package { platform, .. } in packages {
-        build.args(["--target", platform.triple]);
-    }
-    build.args(image.then_some("--image"));
-    command::run(&mut build)?;
+/// The second build, which goes on beside the first one: most of the time each keeps one core busy, that of its linker.
+pub(super) struct Again {
+    build: Child,
+    /// With all that belongs to it.
+    folder: PathBuf,
+}
 
-    let mut differ = Vec::new();
-    for Package { folder, .. } in packages {
-        let name = folder.file_name().context("a folder without a name")?;
-        differ.extend(differences(folder, &built.join(name))?);
+impl Again {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the source has changes that are not committed.
+    pub(super) fn start(platforms: &[&Platform], image: bool) -> Result<Self> {
+        let changed = git(&["status", "--porcelain"])?;
+        if !changed.is_empty() {
+            bail!("what is built again is what is committed, and this is not:\n{changed}");
+        }
+        let folder = target().join("verify");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        let source = folder.join("another/place/of/the/source");
+        fs::create_dir_all(&source)?;
+        check_out(&source)?;
+        fs::create_dir_all(tools::folder())?;
+        symlink(tools::folder(), source.join(".tools"))?;
+
+        let mut build = Command::new("cargo");
+        build.args(["xtask", "package"]).current_dir(&source);
+        build.env("CARGO_TARGET_DIR", folder.join(BUILT)).env("CARGO_HOME", another_home(&folder)?);
+        build.env("SOURCE_DATE_EPOCH", git(&["log", "-1", "--format=%ct"])?);
+        // The copy is not in git.
+        build.env("GIT_DIR", git(&["rev-parse", "--absolute-git-dir"])?);
+        for platform in platforms {
+            build.args(["--target", platform.triple]);
+        }
+        build.args(image.then_some("--image"));
+        let log = fs::File::create(folder.join(LOG))?;
+        build.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        println!("built again beside: {}", folder.join(LOG).display());
+        Ok(Self { build: build.spawn().context("cargo can't be started")?, folder })
     }
-    differ.extend(differences(to, &built.join("dist"))?);
-    if !differ.is_empty() {
-        bail!("these differ from what is built in {}:\n{}", folder.display(), differ.join("\n"));
+
+    /// Waits for its end, and compares what was packaged with it.
+    ///
+    /// # Errors
+    /// With the names of files that differ.
+    pub(super) fn compare(mut self, packages: &[Package], to: &Path) -> Result<()> {
+        let status = self.build.wait()?;
+        if !status.success() {
+            let log = fs::read_to_string(self.folder.join(LOG))?;
+            bail!("the second build ended with {status}:\n{log}");
+        }
+        let built = self.folder.join(BUILT);
+        let mut differ = Vec::new();
+        for Package { folder, .. } in packages {
+            let name = folder.file_name().context("a folder without a name")?;
+            differ.extend(differences(folder, &built.join(name))?);
+        }
+        differ.extend(differences(to, &built.join("dist"))?);
+        if !differ.is_empty() {
+            bail!("these differ from what is built in {}:\n{}", self.folder.display(), differ.join("\n"));
+        }
+        println!("built again in {}: the same to the byte", self.folder.display());
+        Ok(())
     }
-    println!("built again in {}: the same to the byte", folder.display());
-    Ok(())
+}
+
+impl Drop for Again {
+    /// One whose outcome nobody wants any more.
+    fn drop(&mut self) {
+        let _ = self.build.kill();
+        let _ = self.build.wait();
+    }
 }
 
 fn check_out(source: &Path) -> Result<()> {

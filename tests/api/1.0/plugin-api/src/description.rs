@@ -42,6 +42,18 @@ pub struct Description {
     /// scheme's own port, where the connection names another one; `{env:NAME}` for the host of the URL in that variable of
     /// the host process. With `metadata:` in front, a service that gives the machine its credentials: at a
     /// link-local or loopback address it is reached over plain HTTP and past proxies.
+    ///
+    /// ```
+    /// use regent_plugin_api::egress::{EgressEntry, Named};
+    ///
+    /// let named = |entry| EgressEntry::of(entry).named;
+    /// assert_eq!(named("auth.example.com"), Named::Pattern("auth.example.com"));
+    /// assert_eq!(named("*.example.com:8443"), Named::Pattern("*.example.com:8443"));
+    /// assert_eq!(named("{registryHost}"), Named::RegistryHost);
+    /// assert_eq!(named("{apiBase}"), Named::Field("apiBase"));
+    /// assert_eq!(named("{env:ACME_API}"), Named::Variable("ACME_API"));
+    /// assert!(EgressEntry::of("metadata:169.254.169.254").metadata);
+    /// ```
     #[serde(default)]
     pub egress: Vec<String>,
     /// Environment variables of the host that it reads.

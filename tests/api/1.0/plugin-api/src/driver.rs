@@ -121,6 +121,20 @@ pub async fn first_repository<D: Driver>(
 }
 
 /// Which page of a listing.
+///
+/// ```
+/// use regent_plugin_api::url::Url;
+/// use regent_plugin_api::{Cursor, PageRequest};
+///
+/// let page = PageRequest { size: 1000, after: Some(Cursor("b2Zmc2V0".to_owned())) };
+/// let mut url = Url::parse("https://registry.example.com/api/repositories")?;
+/// url.query_pairs_mut().append_pair("limit", &page.size_up_to(100).to_string());
+/// if let Some(token) = page.after() {
+///     url.query_pairs_mut().append_pair("token", &token);
+/// }
+/// assert_eq!(url.query(), Some("limit=100&token=b2Zmc2V0"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
     /// How many items are wanted. A driver may return fewer or more; it maps this to what its registry takes.
@@ -148,6 +162,16 @@ impl PageRequest {
 
 /// The driver's own mark of a place in a listing. Opaque to everyone else; it holds no secret, since API clients see
 /// it.
+///
+/// ```
+/// use regent_plugin_api::Cursor;
+///
+/// // The registry's own mark, as it came; or a place of the driver's on one of two ways.
+/// let mark = Cursor("last=team%2Fapp&n=100".to_owned());
+/// assert_eq!(mark.way(), None);
+/// let place = Cursor::on_way("catalog", "last=team%2Fapp");
+/// assert_eq!(place.way(), Some(("catalog", "last=team%2Fapp")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
@@ -164,6 +188,19 @@ impl Cursor {
 }
 
 /// A page of a listing, in the registry's order.
+///
+/// ```
+/// use regent_plugin_api::oci::RepositoryName;
+/// use regent_plugin_api::{Cursor, Page};
+///
+/// let (names, next) = (["team/app", "Not A Name", "team/base"], Some("2/100".to_owned()));
+/// // What the distribution protocol can't say is left out, and is no error of the whole page.
+/// let items: Vec<RepositoryName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+/// let page = Page::new(items, next);
+/// assert_eq!(page.items.len(), 2);
+/// assert_eq!(page.next, Some(Cursor("2/100".to_owned())));
+/// assert_eq!(Page::only(page.items).next, None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// What is on it. May be empty although more pages follow.
@@ -185,6 +222,20 @@ impl<T> Page<T> {
 }
 
 /// What the registry itself knows of a tag: never computed, never guessed.
+///
+/// ```
+/// use regent_plugin_api::TagDetail;
+///
+/// // `parse_rfc3339` has `None` for the year 1, by which many registries say "never".
+/// let detail = TagDetail {
+///     tag: "1.0".parse()?,
+///     digest: "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse()?,
+///     pushed: regent_distribution::parse_rfc3339("2026-01-01T00:00:00Z"),
+///     size_bytes: None, // this registry keeps none
+/// };
+/// assert!(detail.pushed.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagDetail {
     /// The tag.
@@ -198,6 +249,16 @@ pub struct TagDetail {
 }
 
 /// What [`Driver::authorize`] is asked for: to pull from a repository.
+///
+/// ```
+/// use regent_plugin_api::Access;
+/// use regent_plugin_api::http::HeaderValue;
+///
+/// let kept = Some(HeaderValue::from_static("Bearer of-the-last-login"));
+/// let access = Access { repository: "team/app".parse()?, renew: true };
+/// assert_eq!(kept.filter(|_| !access.renew), None); // so the driver logs in again
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// The repository, by a name that the driver listed.
@@ -207,6 +268,22 @@ pub struct Access {
 }
 
 /// Leave to read from one repository at one endpoint.
+///
+/// ```
+/// use regent_plugin_api::http::{HeaderValue, header::AUTHORIZATION};
+/// use regent_plugin_api::{Authorization, url::Url};
+///
+/// let mut token = HeaderValue::from_static("Bearer s3cr3t");
+/// token.set_sensitive(true); // on each secret
+/// let authorization = Authorization {
+///     endpoint: Url::parse("https://registry.example.com/")?,
+///     repository: "team/app".parse()?,
+///     headers: vec![(AUTHORIZATION, token)],
+///     expires: None,
+/// };
+/// assert!(!format!("{authorization:?}").contains("s3cr3t"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Authorization {
     /// What stands in front of `/v2/`, e.g. `https://harbor.example.com/`. The headers go nowhere else.
@@ -221,6 +298,27 @@ pub struct Authorization {
 
 impl Authorization {
     /// Leave to send these headers to `endpoint`, as `regent-distribution` gives them.
+    ///
+    /// ```
+    /// use regent_distribution::{Freshness, Session};
+    /// use regent_plugin_api::{Access, Authorization, Result};
+    ///
+    /// async fn authorize(session: &Session, access: Access) -> Result<Authorization> {
+    ///     let freshness = Freshness::renewed_if(access.renew);
+    ///     let authorized = session.authorization(&access.repository, freshness).await?;
+    ///     let endpoint = session.endpoint().url().clone();
+    ///     Ok(Authorization::new(endpoint, access.repository, &authorized.headers, authorized.expires))
+    /// }
+    /// # use regent_distribution::{Endpoint, FixedHeaders};
+    /// # let transport = regent_plugin_api::testkit::Script::new().shared();
+    /// # let endpoint = Endpoint::new("https://registry.example.com/".parse()?)?;
+    /// # let headers = FixedHeaders::bearer("registry.example.com", &"s3cr3t".into())?;
+    /// # let session = Session::new(transport, endpoint, std::sync::Arc::new(headers));
+    /// # let access = Access { repository: "team/app".parse()?, renew: false };
+    /// # let authorization = futures_executor::block_on(authorize(&session, access)).unwrap();
+    /// # assert!(authorization.headers.iter().all(|(_, value)| value == "Bearer s3cr3t" && value.is_sensitive()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(
         endpoint: Url,
         repository: RepositoryName,
@@ -244,6 +342,17 @@ impl fmt::Debug for Authorization {
 }
 
 /// A manifest as it is stored.
+///
+/// ```
+/// use regent_plugin_api::Content;
+/// use regent_plugin_api::bytes::Bytes;
+/// use regent_plugin_api::oci::MediaType;
+///
+/// // As they are stored: parsed and written anew, they would have another digest.
+/// let bytes = Bytes::from_static(br#"{"schemaVersion": 2, "config": {}, "layers": []}"#);
+/// let content = Content { media_type: MediaType::new(MediaType::OCI_MANIFEST), bytes };
+/// assert!(content.media_type.is_manifest());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// What it is.
@@ -257,6 +366,19 @@ pub struct Content {
 pub struct BlobHandle(pub u64);
 
 /// The outcome of [`Driver::validate`].
+///
+/// ```
+/// use regent_plugin_api::{Check, Validation};
+///
+/// let checks = vec![
+///     Check::passed(Check::REACHED, "registry.example.com answers at /v2/"),
+///     Check::passed(Check::AUTHENTICATED, "it accepts the token"),
+///     Check::denied(Check::LIST, "the token may not list: give it the role Reader"),
+///     Check::skipped(Check::PULL, "there is no repository to try it with"),
+/// ];
+/// let validation = Validation { registry: "registry.example.com".to_owned(), checks };
+/// # assert_eq!(validation.checks[2].outcome, regent_plugin_api::Outcome::Denied);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validation {
     /// The registry as the driver understood it, e.g. `harbor.example.com`.
@@ -266,6 +388,26 @@ pub struct Validation {
 }
 
 /// One thing that was looked at.
+///
+/// A right that is missing is a check; what else goes wrong is the error of the whole validation:
+///
+/// ```
+/// use regent_plugin_api::transport::Class;
+/// use regent_plugin_api::{Check, Outcome, Result};
+///
+/// fn list<T>(listed: Result<T>) -> Result<Check> {
+///     match listed {
+///         Ok(_) => Ok(Check::passed(Check::LIST, "the list of repositories can be read")),
+///         Err(error) if error.class() == Class::Denied => Ok(Check::denied(Check::LIST, error.message())),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// # use regent_plugin_api::Error;
+/// assert_eq!(list(Ok(()))?.outcome, Outcome::Passed);
+/// assert_eq!(list::<()>(Err(Error::permission_missing("give it the role Reader")))?.outcome, Outcome::Denied);
+/// assert!(list::<()>(Err(Error::credentials_rejected("the token is unknown"))).is_err());
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// `reached`, `authenticated`, `list`, `pull`, or a name of the driver's own.

@@ -49,6 +49,18 @@ impl<'a> EgressEntry<'a> {
 
 /// `host` or `host:port`, where a first label `*` stands for everything below a domain and one further on for any one
 /// label (`*.dkr.ecr.*.amazonaws.com`). A lone `*` stands for nothing: no one may mean everything.
+///
+/// ```
+/// use regent_plugin_api::egress::HostPattern;
+///
+/// let below = HostPattern::new("*.example.com");
+/// assert!(below.matches("eu.auth.example.com", 443));
+/// assert!(!below.matches("example.com", 443) && !below.matches("auth.example.com", 8443));
+///
+/// let region = HostPattern::new("api.*.example.com:8443");
+/// assert!(region.matches("api.eu-1.example.com", 8443));
+/// assert!(!region.matches("api.eu.1.example.com", 8443));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern {
     /// Lower case.

@@ -9,6 +9,18 @@ use regent_oci::RepositoryName;
 ///
 /// Written as a cursor it is all of them, joined by commas: which namespaces there are is asked once, and the next page
 /// may be asked of another process.
+///
+/// ```
+/// use regent_plugin_api::{Cursor, Namespaces};
+///
+/// let first = Namespaces::new(["team", "base"]).expect("a namespace");
+/// assert_eq!(first.current().as_str(), "team");
+/// // Behind the last page of `team` the listing goes on with:
+/// let next = first.following().map(|rest| Cursor(rest.to_string()));
+/// assert_eq!(next, Some(Cursor("base".to_owned())));
+/// let last = Namespaces::parse("base").expect("what was written");
+/// assert_eq!(last.following(), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespaces {
     current: RepositoryName,

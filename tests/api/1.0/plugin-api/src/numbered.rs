@@ -7,6 +7,18 @@ use crate::error::{Error, Result};
 
 /// A page by its number, for APIs that take `page=3&per_page=100`. Written as a cursor it is `3/100`: the size belongs to
 /// it, since with another one it would be another page.
+///
+/// ```
+/// use regent_plugin_api::{Cursor, Numbered, PageRequest};
+///
+/// let page = PageRequest { size: 1000, after: Some(Cursor("3/100".to_owned())) };
+/// let at = Numbered::of(&page, 100)?; // the registry has at most 100 on a page
+/// assert_eq!(format!("page={}&per_page={}", at.page, at.size), "page=3&per_page=100");
+/// let total = 420; // as the registry says
+/// let next = at.is_before_end(total).then(|| at.following().to_string());
+/// assert_eq!(next.as_deref(), Some("4/100"));
+/// # Ok::<(), regent_plugin_api::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Numbered {
     /// From 1.

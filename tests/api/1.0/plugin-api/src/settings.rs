@@ -11,6 +11,20 @@ use crate::error::{Error, Result};
 ///
 /// Every value is kept as a secret, since only the driver's description says which ones are; `Debug` shows names.
 /// An empty value counts as absent: unset variables arrive as empty strings.
+///
+/// ```
+/// use regent_plugin_api::Settings;
+/// use regent_plugin_api::secrecy::SecretString;
+///
+/// let values = [("registryBase", " registry.example.com "), ("username", ""), ("password", "s3cr3t")];
+/// let values = values.map(|(name, value)| (name.to_owned(), SecretString::from(value)));
+/// let settings = Settings::new("acme-cr", values, false);
+///
+/// assert_eq!(settings.base(), Some("registry.example.com"));
+/// assert_eq!(settings.username(), None);
+/// assert!(settings.password().is_some());
+/// assert!(!format!("{settings:?}").contains("s3cr3t"));
+/// ```
 #[derive(Clone)]
 pub struct Settings {
     registry_type: String,
@@ -36,6 +50,15 @@ impl Settings {
 
     /// Whether the registry may be called over plain HTTP (`REGENT_INSECURE_REGISTRIES`, `--plain-http`). If not,
     /// it is HTTPS and nothing else.
+    ///
+    /// ```
+    /// # use regent_plugin_api::Settings;
+    /// # let settings = Settings::new("acme-cr", [("registryBase".to_owned(), "registry.example.com".into())], false);
+    /// let scheme = if settings.plain_http() { "http" } else { "https" };
+    /// let base = format!("{scheme}://{}/", settings.required_text("registryBase")?);
+    /// assert_eq!(base, "https://registry.example.com/");
+    /// # Ok::<(), regent_plugin_api::Error>(())
+    /// ```
     pub fn plain_http(&self) -> bool {
         self.plain_http
     }
@@ -56,6 +79,17 @@ impl Settings {
     }
 
     /// `username` and `password`, which go together; `None` for neither.
+    ///
+    /// ```
+    /// # use regent_plugin_api::Settings;
+    /// let settings = Settings::new("acme-cr", [("username".to_owned(), "robot".into())], false);
+    /// let error = settings.username_and_password().unwrap_err();
+    /// assert_eq!(error.message(), "the connection's password is missing, while there is a username");
+    ///
+    /// let nothing = Settings::new("acme-cr", [], false);
+    /// assert!(nothing.username_and_password()?.is_none()); // an anonymous connection
+    /// # Ok::<(), regent_plugin_api::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::invalid_setting`] for one without the other.
@@ -84,6 +118,14 @@ impl Settings {
 
     /// A value that is no secret and has to be there.
     ///
+    /// ```
+    /// # use regent_plugin_api::Settings;
+    /// let settings = Settings::new("acme-cr", [("extra.region".to_owned(), "eu-1".into())], false);
+    /// assert_eq!(settings.required_text("extra.region")?, "eu-1");
+    /// assert_eq!(settings.required_text("extra.project").unwrap_err().details["setting"], "extra.project");
+    /// # Ok::<(), regent_plugin_api::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::invalid_setting`] where it is missing.
     pub fn required_text(&self, name: &str) -> Result<&str> {
@@ -91,6 +133,24 @@ impl Settings {
     }
 
     /// A secret that has to be there.
+    ///
+    /// ```
+    /// use regent_plugin_api::http::HeaderValue;
+    /// use regent_plugin_api::secrecy::ExposeSecret;
+    /// use regent_plugin_api::{Error, Result, Settings};
+    ///
+    /// fn header(settings: &Settings) -> Result<HeaderValue> {
+    ///     let token = format!("Bearer {}", settings.required_secret("token")?.expose_secret());
+    ///     let mut header = HeaderValue::try_from(token)
+    ///         .map_err(|_| Error::invalid_setting("token", "can't stand in a header"))?;
+    ///     header.set_sensitive(true);
+    ///     Ok(header)
+    /// }
+    /// # let settings = Settings::new("acme-cr", [("token".to_owned(), "s3cr3t".into())], false);
+    /// # assert_eq!(header(&settings)?, "Bearer s3cr3t");
+    /// # assert_eq!(header(&Settings::new("acme-cr", [], false)).unwrap_err().code(), "setting_invalid");
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::invalid_setting`] where it is missing.

@@ -36,6 +36,15 @@ impl FilePolicy {
 }
 
 /// A library that may be loaded: its bytes, their digest, and what it says about itself. No code of it has run.
+///
+/// ```
+/// use regent_plugin_api::load::LibraryFile;
+///
+/// // What was downloaded is the page about the library.
+/// let refusal = LibraryFile::from_bytes("libacme.so".as_ref(), b"<!DOCTYPE html>".to_vec()).unwrap_err();
+/// assert_eq!(refusal.code(), "not_elf");
+/// assert_eq!(refusal.to_string(), "not a shared library for this system (no ELF)");
+/// ```
 #[derive(Clone)]
 pub struct LibraryFile {
     path: PathBuf,

@@ -48,6 +48,21 @@ impl fmt::Debug for LoadedLibrary {
 /// Loads a library from a sealed copy of the bytes that were read. Its initializers run here, with all rights of this
 /// process.
 ///
+/// ```
+/// use std::path::Path;
+///
+/// use regent_plugin_api::load::{FilePolicy, LibraryFile, LoadedLibrary, Refusal, load};
+///
+/// fn open(path: &Path, plugins: &Path) -> Result<LoadedLibrary, Refusal> {
+///     let file = LibraryFile::read(path, &FilePolicy::in_directory(plugins))?; // runs no code of it
+///     println!("{} {} has {}", file.description().name, file.description().version, file.digest());
+///     load(&file) // does
+/// }
+///
+/// let plugins = Path::new("/usr/lib/regent/no-such-folder");
+/// assert_eq!(open(&plugins.join("libacme.so"), plugins).unwrap_err().code(), "unreadable");
+/// ```
+///
 /// # Errors
 /// A [`Refusal`].
 pub fn load(file: &LibraryFile) -> Result<LoadedLibrary, Refusal> {

@@ -16,7 +16,8 @@ pub(crate) fn run(install_only: bool, fuzz_seconds: u32) -> Result<()> {
     }
     // The end-to-end tests run the program and load the drivers, so these are built first.
     command::run(cargo().args(["build", "--workspace"]))?;
-    command::run(cargo().args(["test", "--workspace"]))?;
+    // All that fails is told, not the first alone: it takes long to be here again.
+    command::run(cargo().args(["test", "--workspace", "--no-fail-fast"]))?;
     fuzz(fuzz_seconds)
 }
 

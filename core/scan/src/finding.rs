@@ -43,8 +43,8 @@ pub struct Findings {
 const MAX_APPLICATIONS: usize = 10_000;
 
 /// Packages of all applications of one image, each place of each counted, at most. The largest real images have some
-/// twenty thousand.
-const MAX_PLACES: usize = 120_000;
+/// twenty thousand; of as many as this a scan takes some 200 of the 256 MiB that an image may cost.
+const MAX_PLACES: usize = 100_000;
 
 impl Findings {
     /// Adds what came of reading an application: itself, or why it can't be read.

@@ -339,21 +339,17 @@ impl Shared {
         if let (Some(_), Some(description)) = (&info.file, &info.description) {
             info.isolation = self.config.isolations.of(&description.name);
         }
-        if let Some(Ok(driver)) = &known {
-            info.pid = driver.bulkhead().pid();
-            info.restarts = driver.bulkhead().replaced();
-        }
-        let hung = known.as_ref().and_then(|known| known.as_ref().ok()?.bulkhead().quarantined());
-        info.state = match (known, info.state) {
-            (_, state @ (DriverState::Disabled { .. } | DriverState::Quarantined { .. })) => state,
-            (Some(Ok(_)), state) if hung.is_some() => {
-                hung.map_or(state, |reason| DriverState::Quarantined { reason, since: None, until: None })
-            }
-            (Some(Ok(_)), DriverState::Ready) => match self.generations().kept(entry) {
+        let Some(Ok(driver)) = known else { return info };
+        let bulkhead = driver.bulkhead();
+        (info.pid, info.restarts) = (bulkhead.pid(), bulkhead.replaced());
+        info.state = match (info.state, bulkhead.quarantined()) {
+            (state @ (DriverState::Disabled { .. } | DriverState::Quarantined { .. }), _) => state,
+            (_, Some(reason)) => DriverState::Quarantined { reason, since: None, until: None },
+            (DriverState::Ready, None) => match self.generations().kept(entry) {
                 Some(why) => DriverState::Retained { why: why.to_owned() },
                 None => DriverState::Loaded,
             },
-            (_, state) => state,
+            (state, None) => state,
         };
         info
     }

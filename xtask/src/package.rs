@@ -49,16 +49,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let release = Release::of_source()?;
     let is_image = arguments.image || arguments.smoke;
-    let again = if arguments.verify {
-        let platforms = arguments.target.iter().map(|triple| Platform::of_triple(triple));
-        let mut platforms = platforms.collect::<Result<Vec<_>>>()?;
-        if platforms.is_empty() {
-            platforms.push(Platform::here()?);
-        }
-        Some(verify::Again::start(&platforms, is_image)?)
-    } else {
-        None
-    };
+    let again =
+        if arguments.verify { Some(verify::Again::start(&platforms(arguments)?, is_image)?) } else { None };
     let packages = packages(arguments)?;
     let to = arguments.to.clone().unwrap_or_else(|| target().join("dist"));
     fs::create_dir_all(&to)?;
@@ -108,12 +100,16 @@ fn packages(arguments: &Arguments) -> Result<Vec<Package>> {
     for folder in &arguments.from {
         packages.push(Package::new(Platform::of_program(&folder.join("regent"))?, folder.clone())?);
     }
-    for triple in &arguments.target {
-        let platform = Platform::of_triple(triple)?;
+    for platform in platforms(arguments)? {
         packages.push(Package::new(platform, build::build(platform)?)?);
     }
-    if packages.is_empty() {
-        packages.push(Package::new(Platform::here()?, folder()?)?);
-    }
     Ok(packages)
+}
+
+/// What is built: this machine's platform where nothing else is named.
+fn platforms(arguments: &Arguments) -> Result<Vec<&'static Platform>> {
+    if arguments.from.is_empty() && arguments.target.is_empty() {
+        return Ok(vec![Platform::here()?]);
+    }
+    arguments.target.iter().map(|triple| Platform::of_triple(triple)).collect()
 }

@@ -23,7 +23,7 @@ use crate::frame::{Broken, Frame, Frames, Message as _};
 use crate::http::{HttpAnswer, HttpFailure, HttpRequest};
 use crate::message::{Ask, ToAgent, ToDriver, With};
 use crate::outbox::Outbox;
-use crate::values::{Answer, Carried, Failure, broken, checked};
+use crate::values::{Answer, Carried, Failure, broken, checked, cut};
 
 /// Requests of one driver at once. While there are as many, nothing more is read from it.
 const MAX_REQUESTS: usize = 128;
@@ -224,7 +224,7 @@ impl Link {
         match message {
             ToAgent::Ready => drop(self.0.ready.send_replace(Some(Ok(())))),
             ToAgent::Refused { reason } => {
-                let reason = cut(reason);
+                let reason = cut(reason, MAX_LOG_BYTES);
                 self.0.state().refusal = Some(reason.clone());
                 self.0.ready.send_replace(Some(Err(reason)));
             }
@@ -246,7 +246,7 @@ impl Link {
             ToAgent::Log { session, level, line } => {
                 let services = self.0.state().sessions.get(&session).cloned();
                 if let Some(services) = services {
-                    services.log(LogLevel::from_number(level), &cut(line));
+                    services.log(LogLevel::from_number(level), &cut(line, MAX_LOG_BYTES));
                 }
             }
             ToAgent::Pong { number } => {
@@ -351,13 +351,6 @@ impl Shared {
 
 fn ended() -> TransportError {
     TransportError::Invalid { reason: "the session has ended".to_owned() }
-}
-
-fn cut(mut line: String) -> String {
-    if line.len() > MAX_LOG_BYTES {
-        line.truncate(line.floor_char_boundary(MAX_LOG_BYTES));
-    }
-    line
 }
 
 /// Takes a call back that was not answered.

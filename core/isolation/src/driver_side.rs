@@ -1,11 +1,8 @@
 //! The driver's end: one thread that does what it is asked, as the thread of a driver does in the agent's own process.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
-use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -168,7 +165,7 @@ impl Inside {
                 let made = driver.map(|driver| ask.of(driver));
                 made.ok_or_else(|| broken("a call without a session"))?.await
             };
-            let work = InCall { call, work: pin!(work) };
+            let work = CURRENT.scope(call, work);
             let answer = tokio::select! {
                 // Cancellation first: a call that timed out on its way must not start.
                 biased;
@@ -188,27 +185,9 @@ impl Inside {
     }
 }
 
-thread_local! {
+tokio::task_local! {
     /// The call that is polled on this thread. Threads that a driver starts by itself have none.
-    static CURRENT: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-/// A call that requests are counted to which the driver has while it is polled.
-struct InCall<F> {
-    call: u64,
-    work: F,
-}
-
-impl<F: Future + Unpin> Future for InCall<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        CURRENT.set(Some(self.call));
-        // A panic of the driver does not come so far: its guards are inside.
-        let outcome = Pin::new(&mut self.work).poll(context);
-        CURRENT.set(None);
-        outcome
-    }
+    static CURRENT: u64;
 }
 
 fn lock(
@@ -252,7 +231,7 @@ impl Transport for Services {
             let (answer, answered) = oneshot::channel();
             lock(&self.requests).insert(number, answer);
             let _waiting = Waiting { services: self, request: number };
-            let (session, call, ask) = (self.session, CURRENT.get(), request.into());
+            let (session, call, ask) = (self.session, CURRENT.try_with(|call| *call).ok(), request.into());
             let frame =
                 Frame::of(&ToAgent::Request { request: number, session, ask, call }).map_err(|_| {
                     TransportError::Invalid { reason: "it is too large for the driver's process".to_owned() }

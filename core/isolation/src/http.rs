@@ -8,6 +8,8 @@ use regent_transport::{Body, Request, Response, TransportError, collect};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::values::cut;
+
 /// Longest host, rule or reason of a failure, in bytes.
 const MAX_REASON_BYTES: usize = 512;
 
@@ -156,7 +158,7 @@ impl From<TransportError> for HttpFailure {
             }
             other => (Kind::Broken, String::new(), other.to_string(), 0),
         };
-        Self { kind, host: cut(host), reason: cut(reason), limit_bytes }
+        Self { kind, host: cut(host, MAX_REASON_BYTES), reason: cut(reason, MAX_REASON_BYTES), limit_bytes }
     }
 }
 
@@ -173,11 +175,4 @@ impl HttpFailure {
             Kind::TooLarge => TransportError::TooLarge { host, limit_bytes },
         }
     }
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_REASON_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_REASON_BYTES));
-    }
-    text
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use regent_oci::{Digest, MediaType, RepositoryName, Tag};
+use regent_plugin_api::bounds::CONTRACT_BROKEN;
 use regent_plugin_api::load::Checked;
 use regent_plugin_api::{
     Authorization, BlobHandle, Check, Content, Cursor, Error, Outcome, Page, Result as CallResult, TagDetail,
@@ -100,7 +101,13 @@ pub(crate) fn checked<T: Carried>(answer: Answer) -> CallResult<T> {
 
 /// The driver's process did what its side of this program never does.
 pub(crate) fn broken(what: impl std::fmt::Display) -> Error {
-    Error::new(Class::Internal, "driver_contract_broken", format!("the driver broke its contract: {what}"))
+    Error::new(Class::Internal, CONTRACT_BROKEN, format!("the driver broke its contract: {what}"))
+}
+
+/// Cuts text at a character's boundary.
+pub(crate) fn cut(mut text: String, max_bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(max_bytes));
+    text
 }
 
 impl Carried for Validation {

@@ -3,13 +3,10 @@
 //! A driver has many calls under way on its one thread, and its host is asked in the midst of one of them: so the call
 //! whose future is polled is the one that asks. Threads that a driver starts by itself have no call.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 
 use regent_isolation::Within;
 use regent_plugin_api::HostServices;
@@ -19,9 +16,9 @@ use regent_plugin_api::bounds::{
 };
 use regent_transport::{BoxFuture, Request, Response, TransportError};
 
-thread_local! {
+tokio::task_local! {
     /// Of the call that is polled on this thread.
-    static CURRENT: RefCell<Option<Arc<Budget>>> = const { RefCell::new(None) };
+    static CURRENT: Arc<Budget>;
 }
 
 /// Of one call.
@@ -67,7 +64,7 @@ impl Breach {
 impl Budget {
     /// That of the call that this thread is in.
     pub(super) fn current() -> Option<Arc<Self>> {
-        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+        CURRENT.try_with(Arc::clone).ok()
     }
 
     /// Takes one more request.
@@ -91,7 +88,7 @@ impl Budget {
         self: Arc<Self>,
         call: F,
     ) -> impl Future<Output = F::Output> + Send {
-        Spending { budget: self, call: Box::pin(call) }
+        CURRENT.scope(self, call)
     }
 }
 
@@ -103,36 +100,6 @@ impl Within for Budget {
         request: Request,
     ) -> BoxFuture<'_, Result<Response, TransportError>> {
         Box::pin(self.spent_by(services.send(request)))
-    }
-}
-
-struct Spending<F> {
-    budget: Arc<Budget>,
-    call: Pin<Box<F>>,
-}
-
-/// Takes the mark off, also when a poll panics.
-struct Marked;
-
-impl Marked {
-    fn new(budget: &Arc<Budget>) -> Self {
-        let _ = CURRENT.try_with(|current| current.replace(Some(Arc::clone(budget))));
-        Self
-    }
-}
-
-impl Drop for Marked {
-    fn drop(&mut self) {
-        let _ = CURRENT.try_with(RefCell::take);
-    }
-}
-
-impl<F: Future> Future for Spending<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let _marked = Marked::new(&self.budget);
-        self.call.as_mut().poll(context)
     }
 }
 

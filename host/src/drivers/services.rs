@@ -110,9 +110,8 @@ impl Transport for Services {
 impl HostServices for Services {
     fn log(&self, level: LogLevel, message: &str) {
         let driver = self.driver.as_str();
-        let Some(suppressed) = self.lines.take() else { return };
-        if suppressed > 0 {
-            tracing::warn!(driver, suppressed, "the driver wrote more than the log takes");
+        if !self.lines.let_through(driver) {
+            return;
         }
         let message = message.escape_debug(); // one line, whatever a registry put into it
         match level {
@@ -140,8 +139,17 @@ struct Window {
 }
 
 impl LogWindow {
+    /// Whether one more line of a driver is written. Says how many were not since the last one.
+    pub(super) fn let_through(&self, driver: &str) -> bool {
+        let suppressed = self.take();
+        if let Some(suppressed @ 1..) = suppressed {
+            tracing::warn!(driver, suppressed, "the driver wrote more than the log takes");
+        }
+        suppressed.is_some()
+    }
+
     /// Whether one more line is written, and how many were not since the last one.
-    pub(super) fn take(&self) -> Option<u64> {
+    fn take(&self) -> Option<u64> {
         let now = Instant::now();
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let current = window.get_or_insert(Window { began: now, lines: 0, suppressed: 0 });

@@ -267,12 +267,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    // It has its own runtime, on the only thread that it begins with.
-    if let Command::DriverProcess { memory_bytes, .. } = command {
-        return Ok(crate::drivers::process::inside::run(memory_bytes)?);
-    }
     // What serves many uses all processors. A command does one thing, whose computing has threads of its own: the bytes
-    // that it moves stay on one thread then, and wake no other.
+    // that it moves stay on one thread then, and wake no other. A driver's process has to be confined while it has no
+    // thread but this.
     let mut builder = match command {
         Command::Serve { .. } | Command::Demo => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
@@ -284,7 +281,9 @@ fn run(command: Command) -> Result<(), Failure> {
                 let parent = running_drivers.map(|running_drivers| Parent { running_drivers, crash_pipe });
                 Box::pin(serve(parent)).await
             }
-            Command::DriverProcess { .. } => Ok(()),
+            Command::DriverProcess { memory_bytes, .. } => {
+                Ok(crate::drivers::process::inside::run(memory_bytes).await?)
+            }
             Command::Demo => demo::run().await,
             Command::List(registry) => list::run(&registry).await,
             Command::Tags { repository, details, registry } => {

@@ -37,4 +37,5 @@ pub mod shutdown;
 mod small_file;
 mod supervisor;
 pub mod telemetry;
+pub mod threads;
 mod told_time;

@@ -30,6 +30,7 @@ use crate::settings::{CaptureCacheSettings, DriverTrust, Settings, create_privat
 use crate::shutdown::{self, Shutdown};
 use crate::supervisor;
 use crate::telemetry::{self, Metrics};
+use crate::threads::Threads;
 use crate::worker::{WorkerParts, Workers};
 
 /// The directory for copies of drivers' libraries, in the data directory.
@@ -317,6 +318,7 @@ pub async fn run_until(
         deliveries: deliveries.clone(),
         layers_dir: settings.data_dir.join("layers"),
         metrics: metrics.clone(),
+        threads: Threads::own(),
     };
     let workers = Workers::start(settings.max_active_operations, parts);
 

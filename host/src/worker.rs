@@ -5,13 +5,12 @@
 //! that is delivered or stands among the dead letters; what the end of the agent cuts off is handed back to the queue.
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use regent_transport::{Backoff, Pause, Retry, RetryPolicy, Until};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -25,6 +24,7 @@ use crate::drivers::Drivers;
 use crate::jobs::{Lease, OperationKind, Outcome, Queue, QueueError, Step, Task, Wish, Work};
 use crate::scanning::{ScanLimits, Scanner};
 use crate::telemetry::Metrics;
+use crate::threads::Threads;
 use place::{Place, Places};
 use reports::Reports;
 
@@ -69,6 +69,8 @@ pub struct WorkerParts {
     pub layers_dir: PathBuf,
     /// Counts outcomes.
     pub metrics: Metrics,
+    /// What operations run on.
+    pub threads: Threads,
 }
 
 impl WorkerParts {
@@ -168,7 +170,7 @@ async fn dispatch(worker: Arc<Worker>, work: Work, n_at_once: usize) {
             Some((Ok(Some(lease)), place)) => {
                 n_failures = 0;
                 let worker = Arc::clone(&worker);
-                tasks.spawn(async move { worker.work_at(lease, place).await });
+                tasks.spawn(worker.work_at(lease, place));
             }
             Some((Ok(None), _)) | None => break,
             Some((Err(error), _)) => {
@@ -214,7 +216,7 @@ impl Worker {
     }
 
     /// One lease, until it has ended.
-    async fn work_at(&self, lease: Lease, place: Place) {
+    async fn work_at(self: Arc<Self>, lease: Lease, place: Place) {
         let (kind, about) = match &lease.task {
             Task::Run(run) => (run.operation.request.kind, About::of(&run.operation)),
             Task::Deliver(delivery) => (delivery.kind, delivery.about.clone()),
@@ -222,14 +224,16 @@ impl Worker {
         // An error, so that it is there at every level: faults are logged where they are met, under this id.
         let span =
             tracing::error_span!("operation", id = %lease.id, kind = kind.as_str(), image = about.image());
+        let (lease, place) = (Arc::new(lease), Arc::new(place));
         let held = async {
+            let mut work = self.begin(&lease, &place);
             let ended = tokio::select! {
                 biased;
                 stop = self.stop(&lease) => Err(stop),
-                step = AssertUnwindSafe(self.steps(&lease, &place)).catch_unwind() => {
-                    Ok(step.unwrap_or_else(|_| Ok(internal(&lease, kind, &about))))
-                }
+                Some(step) = work.join_next() => Ok(step.unwrap_or_else(|_| Ok(internal(&lease, kind, &about)))),
             };
+            // What is not wanted any more has let go of all that it holds before another may have it.
+            work.shutdown().await;
             let step = match ended {
                 Ok(Ok(step)) => step,
                 Err(Stop::Cancelled) => failed(kind, &about, cancelled()),
@@ -241,6 +245,19 @@ impl Worker {
             self.note(&lease, kind, step).await;
         };
         Box::pin(held.instrument(span)).await;
+    }
+
+    /// Begins the work, on the threads that are for it. It ends with what is returned.
+    fn begin(self: &Arc<Self>, lease: &Arc<Lease>, place: &Arc<Place>) -> JoinSet<Result<Step, QueueError>> {
+        let threads = match lease.task {
+            Task::Run(_) => self.parts.threads.handle(),
+            Task::Deliver(_) => Handle::current(),
+        };
+        let (worker, lease, place) = (Arc::clone(self), Arc::clone(lease), Arc::clone(place));
+        let mut work = JoinSet::new();
+        let steps = async move { worker.steps(&lease, &place).await };
+        work.spawn_on(steps.in_current_span(), &threads);
+        work
     }
 
     async fn steps(&self, lease: &Lease, place: &Place) -> Result<Step, QueueError> {

@@ -12,6 +12,7 @@ use regent_tests::faults::{Fault, FaultyRegistry};
 use regent_tests::image::{Compression, Flavor, Image, ImageBuilder, Layer};
 use regent_tests::registry::{Auth, Registry};
 use regent_tests::sink::Sink;
+use rustix::process::Pid;
 use serde_json::{Value, json};
 
 /// What a session costs before its first request for content: the challenge, and its answer.
@@ -193,6 +194,36 @@ async fn an_image_that_did_not_change_costs_one_head_also_for_the_next_process()
     let third = scene.scan_anew("1").await;
     assert_eq!(third.requests, [LOGIN[0], LOGIN[1], HEAD]);
     third.assert_same(&first);
+}
+
+/// The scheduling policies (sched(7)) of a process's threads of that name. One that has just ended has none.
+fn policies(process: Pid, name: &str) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).unwrap();
+    let stats = threads.filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("stat")).ok());
+    // proc_pid_stat(5): a number, the name in parentheses, and the policy as the 41st field.
+    let policy = |stat: String| {
+        let (start, fields) = stat.rsplit_once(") ").unwrap();
+        let is_named_so = start.split_once(" (").unwrap().1 == name;
+        is_named_so.then(|| fields.split(' ').nth(38).unwrap().to_owned())
+    };
+    stats.filter_map(policy).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_works_stands_behind_what_answers() {
+    const NORMAL: &str = "0";
+    const IDLE: &str = "5";
+    let scene = Scene::set().await;
+    let mut agent = scene.agent(&[]).await;
+    let process = agent.process().pid();
+    assert_eq!(policies(process, "operations"), [""; 0], "there is no operation yet");
+    scene.scan(&agent, "1", &scene.connection).await;
+    let operations = policies(process, "operations");
+    assert!(!operations.is_empty() && operations.iter().all(|policy| policy == IDLE), "{operations:?}");
+    let readers = policies(process, "reader");
+    assert!(!readers.is_empty() && readers.iter().all(|policy| policy == IDLE), "{readers:?}");
+    let answering = policies(process, "tokio-rt-worker");
+    assert!(!answering.is_empty() && answering.iter().all(|policy| policy == NORMAL), "{answering:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,7 +50,14 @@ fn fuzz(seconds: u32) -> Result<()> {
 /// Hardly optimized, since each target runs for a moment: all of them are built for longer than they run.
 fn cargo_fuzz(verb: &str) -> Command {
     let mut command = tools::with_own_path(cargo());
-    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").args(["fuzz", verb, "-s", "none", "--fuzz-dir"]);
+    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").args([
+        "fuzz",
+        verb,
+        "--release",
+        "-s",
+        "none",
+        "--fuzz-dir",
+    ]);
     command
 }
 

@@ -12,6 +12,7 @@ use super::proxy::Proxies;
 use super::resolver::{GuardedResolver, system};
 use super::{CaBundle, ClientCertificate, HttpConfig, HttpError};
 use crate::causes::chain;
+use crate::threads::is_working;
 
 /// What requests are for. Decides how long idle connections are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,20 @@ pub(super) struct Pools {
     identified: Vec<Identified>,
 }
 
-type Clients = [OnceCell<Client>; Reach::ALL.len()];
+/// A connection is served by the runtime that it was made in: operations have their own, that no answer is behind a download.
+#[derive(Default)]
+struct Clients {
+    answering: [OnceCell<Client>; Reach::ALL.len()],
+    working: [OnceCell<Client>; Reach::ALL.len()],
+}
+
+impl Clients {
+    /// The place of the client for this thread.
+    fn slot(&self, reach: Reach) -> &OnceCell<Client> {
+        let clients = if is_working() { &self.working } else { &self.answering };
+        clients.get(reach as usize).expect("there is one slot for each reach")
+    }
+}
 
 /// A host that is shown a certificate of ours.
 struct Identified {
@@ -114,9 +128,7 @@ impl Pools {
         };
         let identified = config.client_certificates.iter().map(Identified::read).collect::<Result<_, _>>()?;
         let pools = Self { recipe, registry: Clients::default(), broker: Clients::default(), identified };
-        if let Some(slot) = pools.registry.get(Reach::Private as usize) {
-            let _ = slot.set(first);
-        }
+        let _ = pools.registry.slot(Reach::Private).set(first);
         Ok(pools)
     }
 
@@ -128,9 +140,8 @@ impl Pools {
             (None, Purpose::Registry) => (&self.registry, None),
             (None, Purpose::Broker) => (&self.broker, None),
         };
-        let slot = slots.get(reach as usize).expect("there is one slot for each reach");
         // once_cell's, since the standard one can't be filled by something that fails.
-        slot.get_or_try_init(|| self.recipe.client(purpose, reach, identity))
+        slots.slot(reach).get_or_try_init(|| self.recipe.client(purpose, reach, identity))
     }
 
     /// Whether there is no TLS root at all, neither the system's nor from a bundle.

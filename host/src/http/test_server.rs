@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ pub(crate) struct TestServer {
     scheme: &'static str,
     /// `GET /path` of each request.
     seen: Arc<Mutex<Vec<String>>>,
+    n_connections: Arc<AtomicUsize>,
     /// The certificate, for a client's bundle.
     pub(crate) certificate_pem: String,
     _tasks: JoinSet<()>,
@@ -69,10 +71,12 @@ impl TestServer {
         let (acceptor, certificate_pem) = tls.unzip();
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let mut tasks = JoinSet::new();
-        let log = Arc::clone(&seen);
+        let (log, n_connections) = (Arc::clone(&seen), Arc::<AtomicUsize>::default());
+        let counted = Arc::clone(&n_connections);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
                 let (handler, log, acceptor) = (Arc::clone(&handler), Arc::clone(&log), acceptor.clone());
                 connections.spawn(async move {
                     match acceptor {
@@ -86,7 +90,8 @@ impl TestServer {
                 });
             }
         });
-        Self { address, scheme, seen, certificate_pem: certificate_pem.unwrap_or_default(), _tasks: tasks }
+        let certificate_pem = certificate_pem.unwrap_or_default();
+        Self { address, scheme, seen, n_connections, certificate_pem, _tasks: tasks }
     }
 
     /// `127.0.0.1:port`.
@@ -106,6 +111,11 @@ impl TestServer {
     /// Request lines so far.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// Connections that were accepted.
+    pub(crate) fn n_connections(&self) -> usize {
+        self.n_connections.load(Ordering::Relaxed)
     }
 }
 

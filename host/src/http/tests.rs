@@ -6,6 +6,7 @@ use regent_transport::{Body, Request, Response, Transport as _, TransportError, 
 
 use super::test_server::{TestServer, answer, silent_body};
 use super::*;
+use crate::threads::Threads;
 
 fn client() -> HttpClient {
     HttpClient::new(&HttpConfig::default()).unwrap()
@@ -279,4 +280,22 @@ async fn a_request_with_a_body_says_its_length_and_goes_to_the_broker_over_http(
     request.body = "{}".into();
     let response = broker.send(request).await.unwrap();
     assert_eq!(text(response.body).await, "2 -");
+}
+
+#[tokio::test]
+async fn operations_have_connections_of_their_own_which_their_threads_serve() {
+    let server = TestServer::plain(|_| answer(200, "content")).await;
+    let (client, threads, url) = (client(), Threads::own(), server.url("/v2/"));
+    let transport = at(&client, &server.authority());
+    let ask = async |request| text(transport.send(request).await.unwrap().body).await;
+    for _ in 0..2 {
+        assert_eq!(ask(get(&url)).await, "content");
+    }
+    assert_eq!(server.n_connections(), 1, "one is kept");
+    for _ in 0..2 {
+        let (transport, request) = (transport.clone(), get(&url));
+        let there = async move { text(transport.send(request).await.unwrap().body).await };
+        assert_eq!(threads.handle().spawn(there).await.unwrap(), "content");
+    }
+    assert_eq!(server.n_connections(), 2, "the threads of operations have made one, and kept it");
 }

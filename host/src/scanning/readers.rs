@@ -11,29 +11,11 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use regent_scan::Buffers;
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
-    thread_native_id,
-};
 use tokio::sync::oneshot;
 
 use super::Error;
+use crate::threads::Standing;
 
-/// What the kernel's scheduler takes from their weight (setpriority(2)): beside another thread they get a tenth.
-const NICE: i32 = 10;
-
-/// How far readers stand behind other threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Standing {
-    /// They get a tenth of what another thread gets that wants the processor.
-    #[default]
-    Behind,
-    /// They get what no other thread wants, and are interrupted as soon as one does (`SCHED_IDLE`, sched(7)). By their weight
-    /// alone they are not: one that runs may finish its slice of some milliseconds first.
-    Last,
-}
 /// How long one waits for the next layer before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -90,19 +72,10 @@ impl Readers {
         let others = Arc::clone(&self.idle);
         let standing = self.standing;
         let body = move || {
-            stand(standing);
+            standing.take();
             work_off(job, &others);
         };
         thread::Builder::new().name("reader".to_owned()).spawn(body).map(drop).map_err(|_| Error::Stopped)
-    }
-}
-
-/// Puts this thread behind others. Refused by some sandboxes; then it runs as any other thread.
-fn stand(standing: Standing) {
-    let _ = setpriority_process(Some(gettid()), NICE);
-    if standing == Standing::Last {
-        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
     }
 }
 
@@ -135,22 +108,18 @@ fn work_off(first: Job, idle: &Mutex<Vec<Idle>>) {
 
 #[cfg(test)]
 mod tests {
-    use rustix::process::getpriority_process;
+    use thread_priority::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
 
     use super::*;
 
     #[tokio::test]
-    async fn work_is_done_at_a_lower_priority_by_a_thread_that_does_the_next_one_as_well() {
+    async fn work_is_done_by_a_thread_that_does_the_next_one_as_well() {
         let readers = Readers::default();
-        let nice = || getpriority_process(Some(gettid())).unwrap();
-        let (own, before) = (thread::current().id(), nice());
-        let (first, theirs) = readers.run(move |_| (thread::current().id(), nice())).await.unwrap();
-        assert!(theirs > before || theirs == NICE, "{theirs}");
-        assert_eq!(nice(), before, "this one's is as it was");
+        let first = readers.run(|_| thread::current().id()).await.unwrap();
         for _ in 0..10 {
             assert_eq!(readers.run(|_| thread::current().id()).await.unwrap(), first);
         }
-        assert_ne!(own, first);
+        assert_ne!(thread::current().id(), first);
     }
 
     #[tokio::test]

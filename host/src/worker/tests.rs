@@ -205,6 +205,7 @@ impl Bench {
             deliveries: Deliveries::new(&http, policy),
             layers_dir: data.path().join("layers"),
             metrics: Metrics::new(None).unwrap(),
+            threads: Threads::shared(),
         };
         Self { sink: Sink::start().await, queue, parts, _data: data }
     }

@@ -22,11 +22,12 @@ use super::confine::{Confined, confine};
 /// The capability of a driver that reads files.
 const FILES: &str = "files";
 
-/// Serves the library until the agent needs it no more.
+/// Serves the library until the agent needs it no more. To be called in a runtime of this thread alone: where there are others
+/// they are not confined.
 ///
 /// # Errors
 /// It was not started by an agent, or the agent broke the rules of the connection.
-pub(crate) fn run(memory_bytes: Option<u64>) -> io::Result<()> {
+pub(crate) async fn run(memory_bytes: Option<u64>) -> io::Result<()> {
     // With the agent gone there is nobody to serve. A driver that hangs would not notice by itself.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     set_no_new_privs(true)?;
@@ -36,14 +37,8 @@ pub(crate) fn run(memory_bytes: Option<u64>) -> io::Result<()> {
         setrlimit(Resource::Data, none_beyond(bytes))?;
     }
     let (stream, memory) = taken()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(async {
-        let stream = UnixStream::from_std(stream)?;
-        let served = serve(stream, || loaded(memory)).await;
-        served.map_err(io::Error::other)
-    });
-    runtime.shutdown_background();
-    served
+    let stream = UnixStream::from_std(stream)?;
+    serve(stream, || loaded(memory)).await.map_err(io::Error::other)
 }
 
 fn none_beyond(most: u64) -> Rlimit {

@@ -11,6 +11,7 @@ pub mod broker;
 pub mod c_library;
 pub mod disk;
 pub mod ended;
+pub mod estargz;
 pub mod faults;
 pub mod helm;
 pub mod http;

@@ -8,13 +8,14 @@ use std::fs;
 use regent_oci::{Descriptor, Digest, MediaType};
 use regent_tests::agent::{Agent, Connection};
 use regent_tests::artifacts::plugin_directory;
+use regent_tests::estargz::estargz;
 use regent_tests::image::{Compression, Flavor, ImageBuilder, debian_layer, push_blob, push_manifest};
 use regent_tests::registry::{Auth, Registry};
 use regent_tests::sink::Sink;
 use regent_tests::skopeo::skopeo;
 use serde_json::{Value, json};
 
-use self::build::{Built, Format, Kind, Node, build, build_with, file, go_program, node, noise, program};
+use self::build::{Format, Kind, Node, build, build_with, file, go_program, node, noise, program};
 
 const FORMATS: [Format; 3] = [
     Format::STARGZ,
@@ -69,14 +70,14 @@ impl Scene {
         Self { registry, sink: Sink::start().await, connection, plugins: plugin_directory(&["oci"]) }
     }
 
-    async fn push(&self, layer: &Built, tag: &str) {
+    async fn push(&self, layer: &[u8], descriptor: &Descriptor, tag: &str) {
         let registry = self.registry.authority();
         let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST,
-            "config": Descriptor::of(MediaType::OCI_CONFIG, config), "layers": [layer.descriptor],
+            "config": Descriptor::of(MediaType::OCI_CONFIG, config), "layers": [descriptor],
         });
-        for content in [config.as_slice(), &layer.bytes] {
+        for content in [config.as_slice(), layer] {
             push_blob(&registry, "team/app", &Digest::sha256(content), content.to_vec(), None).await;
         }
         let manifest = manifest.to_string();
@@ -93,6 +94,17 @@ impl Scene {
         let environment: Vec<(&str, &str)> =
             environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Agent::start(self.plugins.path(), &environment).await
+    }
+
+    /// A twentieth of the layer is fetched, for the same results.
+    async fn is_read_in_parts(&self, tag: &str) {
+        let (lazy, whole) = (self.agent(true).await, self.agent(false).await);
+        let (in_parts, done) = self.scan(&lazy, tag).await;
+        assert_eq!(done["status"], "succeeded", "{done}");
+        assert!(!in_parts.is_empty());
+        assert_eq!(in_parts, self.scan(&whole, tag).await.0, "{tag}");
+        let (few, all) = (fetched_bytes(&lazy).await, fetched_bytes(&whole).await);
+        assert!(few > 0 && few * 20 < all, "{few} of {all} bytes");
     }
 
     /// The results of a scan, and its end.
@@ -123,7 +135,7 @@ async fn a_twentieth_of_a_large_image_is_fetched_for_the_same_results() {
     let scene = Scene::set().await;
     for (tag, format) in ["stargz", "lossless", "zstd"].into_iter().zip(FORMATS) {
         let layer = build(&nodes(), format, 64 << 10);
-        scene.push(&layer, tag).await;
+        scene.push(&layer.bytes, &layer.descriptor, tag).await;
         let (lazy, whole) = (scene.agent(true).await, scene.agent(false).await);
         let (in_parts, done) = scene.scan(&lazy, tag).await;
         assert_eq!(done["status"], "succeeded", "{done}");
@@ -152,13 +164,19 @@ async fn what_skopeo_has_written_is_read_in_parts() {
     let written = skopeo(&["inspect", "--raw", "--tls-verify=false", &target]);
     assert!(written.contains("io.containers.zstd-chunked.manifest-checksum"), "{written}");
 
-    let (lazy, whole) = (scene.agent(true).await, scene.agent(false).await);
-    let (in_parts, done) = scene.scan(&lazy, "skopeo").await;
-    assert_eq!(done["status"], "succeeded", "{done}");
-    assert!(!in_parts.is_empty());
-    assert_eq!(in_parts, scene.scan(&whole, "skopeo").await.0);
-    let (few, all) = (fetched_bytes(&lazy).await, fetched_bytes(&whole).await);
-    assert!(few > 0 && few * 20 < all, "{few} of {all} bytes");
+    scene.is_read_in_parts("skopeo").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_writer_of_estargz_has_written_is_read_in_parts() {
+    let scene = Scene::set().await;
+    let tar = debian_layer().file("srv/data.bin", noise(0, 6 << 20)).build();
+    let written = estargz(&tar);
+    let mut descriptor = Descriptor::of(MediaType::OCI_LAYER_GZIP, &written.bytes);
+    let pin = "containerd.io/snapshot/stargz/toc.digest";
+    descriptor.annotations.insert(pin.to_owned(), written.toc.as_str().to_owned());
+    scene.push(&written.bytes, &descriptor, "written").await;
+    scene.is_read_in_parts("written").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,13 +186,13 @@ async fn a_chunk_with_another_digest_is_never_scanned() {
         let tool = entries.iter_mut().find(|entry| entry["name"] == "usr/bin/tool").unwrap();
         tool["chunkDigest"] = Digest::sha256(b"other").as_str().into();
     });
-    scene.push(&lying, "lying").await;
+    scene.push(&lying.bytes, &lying.descriptor, "lying").await;
     let (lazy, whole) = (scene.agent(true).await, scene.agent(false).await);
     assert_eq!(scene.scan(&lazy, "lying").await.0, scene.scan(&whole, "lying").await.0);
     assert!(fetched_bytes(&lazy).await > lying.bytes.len() as u64, "the whole layer, after some of it");
 
     let layer = build(&nodes(), Format::STARGZ, 4 << 20);
-    scene.push(&layer, "damaged").await;
+    scene.push(&layer.bytes, &layer.descriptor, "damaged").await;
     let hex = layer.descriptor.digest.hex().to_owned();
     let (start, _) = hex.split_at(2);
     let stored = scene.registry.data().join(format!("docker/registry/v2/blobs/sha256/{start}/{hex}/data"));

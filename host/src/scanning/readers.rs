@@ -16,6 +16,8 @@ use tokio::sync::oneshot;
 use super::Error;
 use crate::threads::Standing;
 
+/// How long one has its buffers ready for the next layer. What is made of an image comes after its last one, and needs memory too.
+const READY: Duration = Duration::from_millis(20);
 /// How long one waits for the next layer before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -90,7 +92,11 @@ fn work_off(first: Job, idle: &Mutex<Vec<Idle>>) {
         let answer = job(&mut buffers);
         idle().push(Idle { thread, jobs: sender.clone() });
         answer();
-        job = if let Ok(next) = jobs.recv_timeout(IDLE) {
+        let ready = jobs.recv_timeout(READY);
+        if ready.is_err() {
+            buffers = Buffers::default();
+        }
+        job = if let Ok(next) = ready.or_else(|_| jobs.recv_timeout(IDLE)) {
             next
         } else {
             let mut idle = idle();

@@ -146,7 +146,7 @@ impl Reader {
         if self.size_bytes > MAX_BYTES {
             State::Huge(Vec::new())
         } else if self.size_bytes <= MEMORY_BYTES as u64 {
-            State::Memory { start: self.scratch.buffer(), markers }
+            State::Memory { start: self.scratch.buffer(MEMORY_BYTES), markers }
         } else if !self.keeps_whole {
             State::Sift(Box::new(Sift::new()))
         } else if self.scratch.has_room(self.size_bytes) {

@@ -45,12 +45,23 @@ impl Scratch {
 
     /// A file that goes to the disk when it has more than that.
     pub(super) fn spool(&self, memory_bytes: usize) -> Spool {
-        let place = Place::Memory(Cursor::new(if memory_bytes == 0 { Vec::new() } else { self.buffer() }));
+        let place = Place::Memory(Cursor::new(if memory_bytes == 0 {
+            Vec::new()
+        } else {
+            self.buffer(memory_bytes)
+        }));
         Spool { place, memory_bytes: memory_bytes as u64, length: 0, on_disk_bytes: 0, scratch: self.clone() }
     }
 
-    /// An empty buffer, with what memory there is.
-    pub(crate) fn buffer(&self) -> Vec<u8> {
+    /// An empty buffer for up to so many bytes. All of them at once: what is not written to is not there, and one that grows
+    /// leaves pieces of half its size behind.
+    pub(super) fn buffer(&self, n_bytes: usize) -> Vec<u8> {
+        let spare = self.spare();
+        if spare.capacity() >= n_bytes { spare } else { Vec::with_capacity(n_bytes) }
+    }
+
+    /// What memory there is, for files of another layer.
+    pub(crate) fn spare(&self) -> Vec<u8> {
         self.0.spare.take()
     }
 

@@ -133,7 +133,7 @@ impl<'a> Keeper<'a> {
 
     /// The buffer, for the next layer.
     pub(super) fn take_buffer(&self) -> Vec<u8> {
-        self.scratch.buffer()
+        self.scratch.spare()
     }
 
     /// The capture of all that was taken.

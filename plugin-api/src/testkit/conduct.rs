@@ -12,7 +12,7 @@ use super::content::content;
 use super::contract::contract;
 use super::faults::{self, FOREIGN, PAUSE, keeps_pause};
 use super::stage::{Ended, Fault, Stage};
-use super::subject::{Call, Session, Subject, text_of};
+use super::subject::{Call, Session, Subject, text_of, timeless};
 use super::watch::Progress;
 use crate::driver::{Access, PageRequest};
 use crate::error::{Error, Result};
@@ -299,7 +299,7 @@ impl Conduct {
         self.close(subject, session);
     }
 
-    /// All calls at the same time have the answers that each has alone.
+    /// All calls at the same time have the answers that each has alone, times aside: a pause of one call moves the clock of all.
     fn side_by_side(&mut self, subject: &Subject<'_>, repository: &RepositoryName) {
         let alone: Vec<_> = Call::ALL.iter().map(|call| Self::quiet(subject, *call, repository)).collect();
         let Some(session) = self.session(subject) else { return };
@@ -310,7 +310,7 @@ impl Conduct {
                 if answer.is_none()
                     && let Poll::Ready(ended) = Pin::new(call).poll(context)
                 {
-                    *answer = Some(text_of(&ended));
+                    *answer = Some(timeless(&text_of(&ended)));
                 }
             }
             let all = calls.iter().all(|(_, answer)| answer.is_some());
@@ -330,7 +330,7 @@ impl Conduct {
     fn quiet(subject: &Subject<'_>, call: Call, repository: &RepositoryName) -> Option<String> {
         let session = subject.session().ok()?;
         match session.stage.run(call.of(&*session.driver, repository)) {
-            Ended::With(answer) => Some(text_of(&answer)),
+            Ended::With(answer) => Some(timeless(&text_of(&answer))),
             _ => None,
         }
     }

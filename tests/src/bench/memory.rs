@@ -13,13 +13,13 @@ const PEAK_LIMIT_MIB: f64 = 48.0;
 const GROWTH_LIMIT: f64 = 1.25;
 /// The images: how many layers each has, and of how many MiB. Two at least, since that many are read at once; 125 at most, since
 /// what runs containers mounts no more than 127: very large images have very large layers.
-const IMAGES: [(usize, usize); 4] = [(2, 50), (20, 50), (100, 100), (125, 160)];
+const IMAGES: [(usize, usize); 4] = [(2, 50), (20, 50), (100, 100), (125, 150)];
 const QUICK_IMAGES: [(usize, usize); 4] = [(2, 50), (6, 50), (10, 100), (12, 150)];
 /// The layers whose content is of all kinds. More than one GB of an image are models and programs: what has as much of sources
 /// would have some hundred thousand packages.
 const OF_ALL_KINDS: usize = 20;
 
-/// Scans of images of 0.1 to 20 GB. The layers are put together in memory, so that the disk has room for them.
+/// Scans of images of 0.1 to 19 GB. The layers are put together in memory, so that the disk has room for them.
 pub async fn measure(subject: &Subject) -> Section {
     let depot = Depot::start().await;
     progress("making the layers");
@@ -62,7 +62,7 @@ pub async fn measure(subject: &Subject) -> Section {
     let growth = most / peaks[0];
     Section {
         subject:
-            "Distinct layers of 50 to 160 MiB, generated and served from memory; one scan of each size. Layers \
+            "Distinct layers of 50 to 150 MiB, generated and served from memory; one scan of each size. Layers \
                   beyond the first twenty have few and large files."
                 .to_owned(),
         tables: vec![table],

@@ -59,7 +59,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Whether a program is on the path.
+/// Whether a program is on the path, or there is a file at this one where it is absolute.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Debian keeps some servers where an ordinary user's path does not look.

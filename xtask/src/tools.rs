@@ -11,8 +11,8 @@ use crate::command::{cargo, is_installed, run, workspace};
 /// Debian's packages of the servers that agents are killed beside, by the program that shows their presence.
 pub(crate) const SERVERS: [(&str, &str); 3] =
     [("docker-registry", "docker-registry"), ("nats-server", "nats-server"), ("ip", "iproute2")];
-/// What else the tests need, and the count of instructions, in the same way.
-const PACKAGES: [(&str, &str); 13] = [
+/// What else the tests need, and the count of instructions, in the same way; sources by the path of one of them.
+const PACKAGES: [(&str, &str); 15] = [
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("runc", "runc"),
@@ -26,12 +26,9 @@ const PACKAGES: [(&str, &str); 13] = [
     ("valgrind", "valgrind"),
     ("mkfs.ext4", "e2fsprogs"),
     ("nsenter", "util-linux"),
-];
-/// Debian's packages of Go and of the sources that eStargz comes from, by what shows their presence.
-const ESTARGZ: [(&str, &str); 2] = [
-    ("/usr/bin/go", "golang-go"),
+    ("go", "golang-go"),
     (
-        "/usr/share/gocode/src/github.com/containerd/stargz-snapshotter",
+        "/usr/share/gocode/src/github.com/containerd/stargz-snapshotter/estargz/build.go",
         "golang-github-containerd-stargz-snapshotter-dev",
     ),
 ];
@@ -57,7 +54,6 @@ pub(crate) fn install() -> Result<()> {
     fs::create_dir_all(folder())?;
     install_packages(&SERVERS)?;
     install_packages(&PACKAGES)?;
-    install_sources(&ESTARGZ)?;
     install_node()?;
     install_broker()?;
     PYTHON.into_iter().try_for_each(install_python)?;
@@ -68,13 +64,6 @@ pub(crate) fn install() -> Result<()> {
 pub(crate) fn install_packages(packages: &[(&str, &'static str)]) -> Result<()> {
     let missing: Vec<&str> =
         packages.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() { Ok(()) } else { install_from_debian(&missing) }
-}
-
-/// Installs those of Debian's packages whose path is missing.
-fn install_sources(packages: &[(&str, &'static str)]) -> Result<()> {
-    let missing: Vec<&str> =
-        packages.iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
     if missing.is_empty() { Ok(()) } else { install_from_debian(&missing) }
 }
 
